@@ -1,0 +1,419 @@
+"""Race of white-box attacks: this project, a bare PyTorch loop, and MIFace of the Adversarial Robustness Toolbox.
+
+One trained softmax classifier, the same Algorithm 1 [F15] with the same parameters, in one run and in turn:
+
+1. *To the end*: all 40 people until the stop rules say so. The whole of ``InversionTrainer.invert`` (set-up and the
+   gathering of results included) against a bare loop that does the same without Lightning.
+2. *The same arithmetic*: a fixed number of iterations, no stop rule, so that MIFace can take part. The images must be
+   the same.
+
+    python benchmarks/race_white_box.py                 # all three; see benchmarks/README.md for the toolbox
+    python benchmarks/race_white_box.py --skip-art      # without the toolbox: half a minute
+    python benchmarks/race_white_box.py --write         # appends to benchmarks/RESULTS.md
+
+Times are medians of wall time. Nothing else should run on the machine meanwhile; the load is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mi_lightning.checkpoint import load_classifier
+from mi_lightning.classifiers import SoftmaxRegression
+from mi_lightning.classifiers.base import Classifier
+from mi_lightning.data import AttFaces
+from mi_lightning.inversion.costs import OneMinusConfidence
+from mi_lightning.inversion.initial import Zeros
+from mi_lightning.inversion.module import Inversion
+from mi_lightning.inversion.spaces import PixelSpace
+from mi_lightning.targets.white_box import WhiteBox
+from mi_lightning.trainer import InversionTrainer
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "att_softmax.ckpt"
+LIMIT_BARE = 1.15  # the whole of invert may take this many times the bare loop
+LIMIT_ART = 50.0  # and has to be this many times faster than the toolbox
+LIMIT_IMAGES = 1e-5  # largest difference between two images of the same arithmetic
+
+Images = tuple[Tensor, list[int]]
+"""Reconstructions, shape (R, D), CPU, and the iterations that each row took."""
+
+
+@dataclass
+class Contestant:
+    """One way to do the attack, and what it took.
+
+    Attributes:
+        name: Row of the table.
+        run: Does the attack once.
+        repeats: How often it runs.
+        seconds: Wall time of each run.
+        images: Reconstructions of the last run, shape (R, D).
+        iterations: Iterations of each row of the last run.
+    """
+
+    name: str
+    run: Callable[[], Images]
+    repeats: int
+    seconds: list[float] = field(default_factory=list)
+    images: Tensor = field(default_factory=lambda: torch.empty(0))
+    iterations: list[int] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """Median wall time of a run, in seconds."""
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters of Algorithm 1.
+
+    Attributes:
+        alpha: Iteration limit.
+        beta: Window of the stagnation rule; no such rule if None.
+        gamma: Target cost; no such rule if None.
+        rate: Step size, lambda of [F15].
+        block: Iterations between two looks at what has stopped.
+        clamp: Whether candidates are clamped to [0, 1] after each update.
+    """
+
+    alpha: int
+    beta: int | None
+    gamma: float | None
+    rate: float
+    block: int
+    clamp: bool
+
+
+def bare_loop(classifier: nn.Module, shape: tuple[int, ...], classes: int, p: Parameters) -> Images:
+    """Run Algorithm 1 for all classes in one batch, without Lightning and without this project.
+
+    Candidates start at zero; a row keeps its best iterate; stopped rows leave the batch at the end of a block. No value
+    is looked at by the host within a block.
+    """
+    rows = torch.arange(classes)  # which row of the results each row of the batch is
+    label = torch.arange(classes)
+    x = torch.zeros(classes, *shape)
+    images, iterations = torch.zeros(classes, *shape), torch.full((classes,), p.alpha)
+
+    def evaluate(x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        leaf = x.detach().requires_grad_()
+        cost = 1 - functional.softmax(classifier(leaf), 1).gather(1, label[:, None])[:, 0]
+        (gradient,) = torch.autograd.grad(cost.sum(), leaf)
+        return cost.detach(), gradient
+
+    cost, gradient = evaluate(x, label)
+    best, best_cost = x.clone(), cost.clone()
+    active, stopped_at = torch.ones(classes, dtype=torch.bool), torch.full((classes,), p.alpha)
+    window = torch.full((p.beta or 1, classes), -torch.inf)
+    window[0] = cost
+    for i in range(1, p.alpha + 1):
+        x.sub_(gradient, alpha=p.rate)
+        if p.clamp:
+            x.clamp_(0, 1)
+        cost, gradient = evaluate(x, label)
+        improved = (cost < best_cost) & active
+        best_cost = torch.where(improved, cost, best_cost)
+        # lerp with weight 0 or 1 copies exactly, and several times faster than torch.where does on rows this long
+        best.flatten(1).lerp_(x.flatten(1), improved[:, None].to(x.dtype))
+        stop = torch.zeros_like(active)
+        if p.beta is not None:
+            stop |= cost >= window.amax(0)
+            window[i % p.beta] = cost
+        if p.gamma is not None:
+            stop |= cost <= p.gamma
+        stopped_at.masked_fill_(stop & active, i)
+        active &= ~stop
+        if i % p.block == 0 and not active.all():
+            gone, keep = (~active).nonzero()[:, 0], active.nonzero()[:, 0]
+            images[rows[gone]], iterations[rows[gone]] = best[gone], stopped_at[gone]
+            rows, label, x, gradient, best = rows[keep], label[keep], x[keep], gradient[keep], best[keep]
+            best_cost, active, stopped_at, window = best_cost[keep], active[keep], stopped_at[keep], window[:, keep]
+            if len(rows) == 0:
+                break
+    images[rows], iterations[rows] = best, stopped_at
+    return images.flatten(1), iterations.tolist()
+
+
+def project(classifier: Classifier, p: Parameters, folder: Path | None) -> Images:
+    """Run the same by ``InversionTrainer.invert``, from the making of the attack to its result.
+
+    Args:
+        classifier: Classifier to attack.
+        p: Parameters.
+        folder: Where TensorBoard events go; nothing is logged if None.
+    """
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    attack = Inversion(
+        target=WhiteBox(classifier),
+        space=PixelSpace(initial=Zeros(), clamp=p.clamp),
+        cost=OneMinusConfidence(),
+        optimizer=lambda parameters: torch.optim.SGD(parameters, lr=p.rate),
+        max_iterations=p.alpha,
+        beta=p.beta,
+        gamma=p.gamma,
+        block=p.block,
+    )
+    trainer = InversionTrainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False if folder is None else TensorBoardLogger(folder),
+        log_every_n_steps=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    result = trainer.invert(attack)
+    return result.reconstruction.flatten(1), result.iterations.tolist()
+
+
+def art_miface(linear: nn.Linear, shape: tuple[int, ...], p: Parameters, batch_size: int) -> Images:
+    """Run ``MIFace`` of the Adversarial Robustness Toolbox for a fixed number of iterations.
+
+    Its loop (1.20) calls a row active while ``cost <= threshold`` or ``cost >= max(window)``, so neither of its two rules
+    stops where Algorithm 1 does; with threshold 1 every row stays active and the descent itself is the same. It returns the last
+    iterate, which is the best one as long as the cost falls.
+    """
+    import numpy as np
+    from art.attacks.inference.model_inversion import MIFace
+    from art.estimators.classification import PyTorchClassifier
+
+    classes = linear.out_features
+    wrapped = PyTorchClassifier(
+        model=nn.Sequential(nn.Flatten(), linear, nn.Softmax(1)),
+        loss=nn.CrossEntropyLoss(),  # not used by the attack
+        input_shape=shape,
+        nb_classes=classes,
+        clip_values=(0.0, 1.0) if p.clamp else None,
+        device_type="cpu",
+    )
+    attack = MIFace(
+        wrapped,
+        max_iter=p.alpha,
+        window_length=p.alpha,
+        threshold=1.0,
+        learning_rate=p.rate,
+        batch_size=batch_size,
+        verbose=False,
+    )
+    images = attack.infer(None, y=np.arange(classes))
+    return torch.from_numpy(np.asarray(images, dtype=np.float32)).flatten(1), [p.alpha] * classes
+
+
+def trained_softmax(checkpoint: Path) -> tuple[SoftmaxRegression, str]:
+    """Return the softmax classifier of a checkpoint, or one that is trained here and now, and where it is from."""
+    if checkpoint.is_file():
+        loaded = load_classifier(checkpoint)
+        if not isinstance(loaded, SoftmaxRegression):
+            raise SystemExit(f"expected a checkpoint of SoftmaxRegression, got {type(loaded).__name__}: {checkpoint}")
+        return loaded, checkpoint.name
+    data = AttFaces()
+    data.prepare_data()
+    data.setup("fit")
+    torch.manual_seed(0)
+    classifier = SoftmaxRegression(input_shape=data.input_shape, num_classes=data.num_classes)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.01)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        for index in torch.randperm(len(data.train_x), generator=generator).split(10):
+            optimizer.zero_grad()
+            functional.cross_entropy(classifier(data.train_x[index]), data.train_y[index]).backward()
+            optimizer.step()
+    return classifier.eval(), "trained for the race: SGD, rate 0.01, batch 10, 100 epochs"
+
+
+def race(contestants: list[Contestant], console: Console) -> None:
+    """Let the contestants run in turn, as often as each wants to."""
+    for turn in range(max(contestant.repeats for contestant in contestants)):
+        for contestant in contestants:
+            if turn < contestant.repeats:
+                start = time.perf_counter()
+                contestant.images, contestant.iterations = contestant.run()
+                contestant.seconds.append(time.perf_counter() - start)
+                console.print(f"  turn {turn + 1}: {contestant.name} {contestant.seconds[-1]:.3f} s", style="dim")
+
+
+HEADER = (
+    "",
+    "seconds (median)",
+    "least",
+    "runs",
+    "times the bare loop",
+    "iterations (sum)",
+    "largest difference to the bare loop",
+)
+
+
+def rows_of(contestants: list[Contestant], bare: Contestant) -> list[tuple[str, ...]]:
+    """Return the lines of the table."""
+    return [
+        (
+            c.name,
+            f"{c.median:.3f}",
+            f"{min(c.seconds):.3f}",
+            str(len(c.seconds)),
+            f"{c.median / bare.median:.2f}",
+            str(sum(c.iterations)),
+            f"{(c.images - bare.images).abs().max():.1e}",
+        )
+        for c in contestants
+    ]
+
+
+def show(console: Console, title: str, rows: list[tuple[str, ...]]) -> None:
+    """Print a table."""
+    table = Table(*HEADER, title=title)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def markdown(title: str, rows: list[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
+    lines = [f"**{title}**", "", "| " + " | ".join(HEADER) + " |", "|---" + "|---:" * (len(HEADER) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def machine(threads: int) -> str:
+    """Describe machine and versions."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = models[0] if models else cpu
+    packages = ["torch", "lightning"]
+    if importlib.util.find_spec("art") is not None:
+        packages.append("adversarial-robustness-toolbox")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    return (
+        f"{cpu}, {os.cpu_count()} cores, {threads} threads; Python {platform.python_version()}, {versions}; "
+        f"load before the race {os.getloadavg()[0]:.1f}"
+    )
+
+
+def verdict(name: str, value: float, limit: float, *, at_most: bool) -> str:
+    """Say whether a limit holds."""
+    good = value <= limit if at_most else value >= limit
+    shown = f"{value:.1e}" if value < 1e-3 else f"{value:.3g}"
+    return f"{name}: {shown}, limit {'at most' if at_most else 'at least'} {limit:g}: {'holds' if good else 'MISSED'}"
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="softmax to attack; trained if missing")
+    parser.add_argument("--alpha", type=int, default=5000, help="iteration limit of the first race")
+    parser.add_argument("--beta", type=int, default=100, help="stagnation window of the first race")
+    parser.add_argument("--gamma", type=float, default=0.01, help="target cost of the first race")
+    parser.add_argument("--rate", type=float, default=0.1, help="step size")
+    parser.add_argument("--block", type=int, default=50, help="iterations in a Lightning step")
+    parser.add_argument("--iterations", type=int, default=100, help="iterations of the second race")
+    parser.add_argument("--no-clamp", action="store_true", help="let the candidates leave [0, 1]")
+    parser.add_argument("--repeats", type=int, default=7, help="runs of each but the toolbox")
+    parser.add_argument("--repeats-art", type=int, default=1, help="runs of the toolbox")
+    parser.add_argument("--batch-size-art", type=int, default=1, help="batch size of MIFace; 1 is its default")
+    parser.add_argument("--skip-art", action="store_true", help="race without the toolbox")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of torch")
+    parser.add_argument("--write", action="store_true", help=f"append to {RESULTS.name}")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run both races."""
+    args = arguments()
+    console = Console()
+    if not args.skip_art and importlib.util.find_spec("art") is None:
+        sys.exit(
+            "expected the Adversarial Robustness Toolbox, got none in this environment: pip install "
+            "adversarial-robustness-toolbox==1.20.1 (or race without it: --skip-art)"
+        )
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")  # advice on the size of a trainer that is used for a second
+    torch.set_num_threads(args.threads)
+    about = machine(args.threads)
+    classifier, origin = trained_softmax(args.checkpoint)
+    classifier.requires_grad_(False)
+    shape, classes = classifier.input_shape, classifier.num_classes
+    linear = next(module for module in classifier.modules() if isinstance(module, nn.Linear))
+    bare_model = nn.Sequential(nn.Flatten(), linear)
+    console.print(f"{about}\nsoftmax: {origin}")
+
+    full = Parameters(args.alpha, args.beta, args.gamma, args.rate, args.block, not args.no_clamp)
+    fixed = Parameters(args.iterations, None, None, args.rate, args.block, not args.no_clamp)
+    with tempfile.TemporaryDirectory() as folder:
+        bare = Contestant("bare PyTorch loop", lambda: bare_loop(bare_model, shape, classes, full), args.repeats)
+        whole = Contestant("mi_lightning, whole invert", lambda: project(classifier, full, None), args.repeats)
+        logged = Contestant(
+            "mi_lightning, with TensorBoard", lambda: project(classifier, full, Path(folder)), args.repeats
+        )
+        bare.run()  # warm: the first run pays for what torch sets up once
+        whole.run()
+        first = [bare, whole, logged]
+        race(first, console)
+
+        bare_fixed = Contestant("bare PyTorch loop", lambda: bare_loop(bare_model, shape, classes, fixed), args.repeats)
+        whole_fixed = Contestant("mi_lightning, whole invert", lambda: project(classifier, fixed, None), args.repeats)
+        art = Contestant(
+            f"ART MIFace, batch {args.batch_size_art}",
+            lambda: art_miface(linear, shape, fixed, args.batch_size_art),
+            args.repeats_art,
+        )
+        second = [bare_fixed, whole_fixed] + ([] if args.skip_art else [art])
+        race(second, console)
+
+    end = f"{classes} people to the end: alpha {full.alpha}, beta {full.beta}, gamma {full.gamma}, rate {full.rate}, block {full.block}"
+    same = f"{classes} people, {fixed.alpha} iterations each, no stop rule, rate {fixed.rate}"
+    tables = [(end, rows_of(first, bare)), (same, rows_of(second, bare_fixed))]
+    verdicts = [
+        verdict("invert / bare loop", whole.median / bare.median, LIMIT_BARE, at_most=True),
+        verdict("largest difference, to the end", _difference(whole, bare), LIMIT_IMAGES, at_most=True),
+    ]
+    if not args.skip_art:
+        verdicts += [
+            verdict("ART / invert", art.median / whole_fixed.median, LIMIT_ART, at_most=False),
+            verdict("largest difference, ART and invert", _difference(whole_fixed, art), LIMIT_IMAGES, at_most=True),
+        ]
+    for title, rows in tables:
+        show(console, title, rows)
+    for line in verdicts:
+        console.print(line)
+    if args.write:
+        parts = [f"## White-box race, {datetime.now().astimezone():%Y-%m-%d %H:%M}", f"{about}. Softmax: {origin}."]
+        parts += [markdown(title, rows) for title, rows in tables]
+        parts.append("\n".join(f"- {line}" for line in verdicts))
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write("\n" + "\n\n".join(parts) + "\n")
+        console.print(f"appended to {RESULTS}")
+
+
+def _difference(a: Contestant, b: Contestant) -> float:
+    """Return the largest absolute difference between two contestants' images."""
+    return float((a.images - b.images).abs().max())
+
+
+if __name__ == "__main__":
+    main()

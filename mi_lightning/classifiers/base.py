@@ -1,0 +1,188 @@
+"""What every classifier offers to attacks and judges."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from mi_lightning.data.base import Batch, PersonDataModule
+from mi_lightning.errors import InputError
+
+FORMAT_VERSION = 1
+
+
+def class_path(cls: type) -> str:
+    """Give the shortest dotted path by which ``cls`` can be imported."""
+    module = cls.__module__
+    while getattr(sys.modules.get(module.rpartition(".")[0]), cls.__name__, None) is cls:
+        module = module.rpartition(".")[0]
+    return f"{module}.{cls.__name__}"
+
+
+class Classifier(LightningModule):
+    """A classifier of people: ``(N, *input_shape) -> (N, num_classes)`` logits.
+
+    A subclass defines `features` and the attribute ``head``, keeps every keyword of its ``__init__`` as an attribute of
+    the same name (they are written to the checkpoint, and make the classifier anew), and ends its ``__init__`` with
+    ``self.remember()``.
+
+    Args:
+        input_shape: Shape of one sample, without the batch.
+        num_classes: Number of people.
+        class_names: Name of each person; ``"0"``, ``"1"``, ... if not given.
+        input_range: Least and greatest value of a sample.
+        optimizer: Optimizer over the weights.
+        lr_scheduler: Schedule of the learning rate, advanced once an epoch; none if not given.
+
+    Attributes:
+        head: Last layer, ``features -> logits``.
+        training_info: Plain values that say how the classifier was trained; part of its checkpoint.
+
+    Raises:
+        InputError: If the arguments do not fit each other.
+    """
+
+    head: nn.Module
+    training_info: dict[str, Any]
+
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int],
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        input_range: Sequence[float] = (0.0, 1.0),
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.SGD(parameters, lr=0.01),
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise InputError("num_classes >= 2", num_classes, "--model.num_classes")
+        if not input_shape or min(input_shape) < 1:
+            raise InputError("input_shape of positive sizes", tuple(input_shape), "--model.input_shape")
+        if len(input_range) != 2 or not input_range[0] < input_range[1]:
+            raise InputError("input_range (low, high) with low < high", tuple(input_range), "--model.input_range")
+        if class_names is not None and len(class_names) != num_classes:
+            raise InputError(f"{num_classes} class_names", len(class_names), "--model.class_names")
+        self.input_shape = tuple(int(size) for size in input_shape)
+        self.num_classes = num_classes
+        self.class_names = tuple(map(str, range(num_classes) if class_names is None else class_names))
+        self.input_range = (float(input_range[0]), float(input_range[1]))
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.training_info = {}
+        # nan_strategy and validate_args: the checks would look at values on the device at every step
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.test_loss = MeanMetric(nan_strategy="disable")
+        self.train_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        self._started = 0.0
+
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """Keywords of ``__init__`` in plain values, without optimizer and schedule: they make the classifier anew."""
+        names = set(inspect.signature(type(self).__init__).parameters) - {"self", "optimizer", "lr_scheduler"}
+        values = {name: getattr(self, name) for name in sorted(names)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def remember(self) -> None:
+        """Keep `init_args` as Lightning's hyperparameters; the last line of each ``__init__``."""
+        # by value: by frame inspection Lightning would add what the command line knows, optimizers and all
+        self.save_hyperparameters(self.init_args)
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """Activations of the penultimate layer, (N, F)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, (N, num_classes), of samples (N, *input_shape).
+
+        Raises:
+            InputError: If the samples have another shape.
+        """
+        if x.shape[1:] != self.input_shape:
+            shape = ", ".join(map(str, self.input_shape))
+            raise InputError(f"input of shape (N, {shape})", f"({', '.join(map(str, x.shape))})")
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def augment(self, x: Tensor) -> Tensor:
+        """Change training samples at random, shape kept; as they are unless a subclass says otherwise."""
+        return x
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Training loss of each sample, (N,): cross-entropy in nats."""
+        return cross_entropy(logits, y, reduction="none")
+
+    def configure_optimizers(self) -> Any:
+        """Make optimizer and schedule from the callables given."""
+        optimizer = self.optimizer(self.parameters())
+        return optimizer if self.lr_scheduler is None else ([optimizer], [self.lr_scheduler(optimizer)])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean loss of a batch."""
+        x, y = batch
+        logits = self(self.augment(x))
+        loss = self.loss(logits, y).mean()
+        self.train_loss.update(loss.detach(), len(y))
+        self.train_accuracy.update(logits.detach(), y)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch: once, since logging each of its few steps would cost more than the steps."""
+        self.log("train/loss", self.train_loss, prog_bar=True)
+        self.log("train/accuracy", self.train_accuracy, prog_bar=True)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a batch of test samples."""
+        x, y = batch
+        logits = self(x)
+        self.test_loss.update(cross_entropy(logits, y), len(y))
+        self.test_accuracy.update(logits, y)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test and keep its result for the checkpoint."""
+        self.training_info["test_loss"] = float(self.test_loss.compute())
+        self.training_info["test_accuracy"] = float(self.test_accuracy.compute())
+        self.log("test/loss", self.test_loss)
+        self.log("test/accuracy", self.test_accuracy)
+
+    def on_fit_start(self) -> None:
+        """Forget earlier training; say what this one learns from."""
+        self._started = time.perf_counter()
+        self.training_info = {}
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, PersonDataModule):
+            self.training_info["data"] = data.describe()
+
+    def on_fit_end(self) -> None:
+        """Say how long it took."""
+        self.training_info["epochs"] = self.trainer.current_epoch
+        self.training_info["seconds"] = time.perf_counter() - self._started
+        for name in ("loss", "accuracy"):
+            if (value := self.trainer.callback_metrics.get(f"train/{name}")) is not None:
+                self.training_info[f"train_{name}"] = float(value)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the class and how it was trained: `mi_lightning.checkpoint.load_classifier` needs only the file."""
+        checkpoint["mi_lightning"] = {
+            "format_version": FORMAT_VERSION,
+            "class_path": class_path(type(self)),
+            "training": dict(self.training_info),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up how the classifier was trained."""
+        self.training_info = dict(checkpoint.get("mi_lightning", {}).get("training", {}))

@@ -1,0 +1,239 @@
+"""Command line: ``mi-lightning fit | test | invert | audit | report``, all from YAML."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+from jsonargparse import Namespace
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+from mi_lightning.checkpoint import load_classifier, save_classifier
+from mi_lightning.classifiers.base import Classifier
+from mi_lightning.data.base import PersonDataModule
+from mi_lightning.errors import MIError
+from mi_lightning.inversion.module import Inversion
+from mi_lightning.trainer import InversionTrainer, ensure_writable
+
+LOGGER = {"class_path": "lightning.pytorch.loggers.TensorBoardLogger", "init_args": {"save_dir": "lightning_logs"}}
+
+DESCRIPTION = """Measure how much of a person a trained classifier gives away.
+
+Train a classifier (fit), reconstruct the people it knows from it (invert), and report person by person how
+recognisable the reconstructions are (audit, report). For models that you own or may test.
+
+  mi-lightning audit --config configs/audit/att_softmax.yaml    everything at once: fit, invert, judge, report
+  mi-lightning fit --config configs/fit/att_softmax.yaml        train one classifier
+  mi-lightning invert --config configs/invert/att_softmax.yaml  attack it
+  mi-lightning invert --help                                    every flag of a command
+  mi-lightning invert --config FILE --print_config              the whole configuration, to edit and to keep
+"""
+
+
+class MIArgumentParser(LightningArgumentParser):
+    """Parser whose errors are one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what was wrong; :func:`main` prints it."""
+        raise MIError(_one_line(message)) from ex
+
+
+class MICLI(LightningCLI):
+    """Command line of mi_lightning."""
+
+    #: What ``--model`` is, and whether a class path chooses it among subclasses.
+    models: ClassVar[dict[str, type[LightningModule]]] = {"fit": Classifier, "test": Classifier, "invert": Inversion}
+
+    def __init__(self, args: ArgsType = None) -> None:
+        """Parse and run."""
+        from mi_lightning.audit import audit, report
+
+        self.functions: dict[str, Callable[..., None]] = {"audit": audit, "report": report}
+        super().__init__(
+            Classifier,
+            PersonDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_class=InversionTrainer,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,  # classifiers keep plain hyperparameters of their own
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_class=MIArgumentParser,
+            parser_kwargs={"description": DESCRIPTION, "prog": "mi-lightning"},
+            args=args,
+        )
+
+    # ------------------------------------------------------------------------------------------------ parsers
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the methods of the trainer that are commands, and their arguments that are not flags."""
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "ckpt_path", "weights_only"},
+            "test": {"model", "dataloaders", "datamodule", "ckpt_path", "weights_only"},
+            "invert": {"model", "datamodule"},
+        }
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        self._preparing = subcommand
+        return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add trainer, model and data; an attack needs no data."""
+        attack = self._preparing == "invert"
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        parser.add_lightning_class_args(self.models[self._preparing], "model", subclass_mode=not attack)
+        parser.add_lightning_class_args(PersonDataModule, "data", subclass_mode=True, required=not attack)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add defaults and what links data and model."""
+        command = self._preparing
+        logger = {"class_path": LOGGER["class_path"], "init_args": {**LOGGER["init_args"], "name": command}}  # type: ignore[dict-item]
+        parser.set_defaults({"trainer.logger": logger, "trainer.enable_checkpointing": False})
+        if command == "invert":
+            callbacks = [{"class_path": f"mi_lightning.callbacks.{name}"} for name in ("ResultsWriter", "Dashboard")]
+            parser.set_defaults(
+                {"trainer.max_epochs": 1, "trainer.log_every_n_steps": 1, "trainer.callbacks": callbacks}
+            )
+            return
+        for name in ("num_classes", "input_shape", "input_range", "class_names"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.add_argument(
+            "--checkpoint",
+            type=str | None,
+            default=None,
+            help="File of the classifier: fit writes it (with its test accuracy), test reads it.",
+        )
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        for name, function in self.functions.items():
+            summary = (function.__doc__ or "").splitlines()[0]
+            subparser = self.init_parser(description=summary)
+            self._subcommand_method_arguments[name] = subparser.add_function_arguments(function)
+            self._subcommand_parsers[name] = subparser
+            parser._subcommands_action.add_subcommand(name, subparser, help=summary)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, without Lightning's warning that arguments were given from Python: an audit does so on purpose."""
+        self.config = parser.parse_object(args) if isinstance(args, dict | Namespace) else parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: a checkpoint's hyperparameters must not override flags."""
+
+    # ------------------------------------------------------------------------------------------------ commands
+
+    def _set_seed(self) -> None:
+        if self.subcommand not in self.functions:
+            super()._set_seed()
+
+    def instantiate_classes(self) -> None:
+        """Make the objects of a Lightning command."""
+        if self.subcommand not in self.functions:
+            super().instantiate_classes()
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand in self.functions:
+            config = self.parser.instantiate_classes(self.config)[subcommand]
+            self.functions[subcommand](**{key: config[key] for key in self._subcommand_method_arguments[subcommand]})
+        else:
+            super()._run_subcommand(subcommand)  # with before_fit, after_fit, ... around it
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """File of the classifier."""
+        name = self.config[str(self.subcommand)].get("checkpoint")
+        return None if name is None else Path(name)
+
+    def before_fit(self) -> None:
+        """See that the checkpoint can be written before any time is spent."""
+        if self.checkpoint is not None:
+            ensure_writable(self.checkpoint.parent, "--checkpoint")
+
+    def after_fit(self) -> None:
+        """Test what was trained and save it."""
+        if self.trainer.interrupted:
+            raise KeyboardInterrupt
+        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        if self.checkpoint is not None and self.trainer.is_global_zero:
+            save_classifier(self.model, self.checkpoint)
+        self._report_test()
+
+    def before_test(self) -> None:
+        """Load the weights to test."""
+        if self.checkpoint is None:
+            raise MIError("expected a checkpoint to test, got none (--checkpoint)")
+        trained = load_classifier(self.checkpoint)
+        if type(trained) is not type(self.model):
+            raise MIError(
+                f"expected a checkpoint of {type(self.model).__name__}, got one of {type(trained).__name__}: "
+                f"{self.checkpoint} (--checkpoint)"
+            )
+        if trained.input_shape != self.model.input_shape or trained.num_classes != self.model.num_classes:
+            raise MIError(
+                f"expected a checkpoint for input of shape {self.model.input_shape} and {self.model.num_classes} "
+                f"classes, got {trained.input_shape} and {trained.num_classes}: {self.checkpoint} (--checkpoint)"
+            )
+        self.model.load_state_dict(trained.state_dict())
+        self.model.training_info = trained.training_info
+
+    def after_test(self) -> None:
+        """Say how the classifier did."""
+        self._report_test()
+
+    @rank_zero_only
+    def _report_test(self) -> None:
+        accuracy = self.model.training_info["test_accuracy"]
+        where = "" if self.checkpoint is None else f"   {self.checkpoint}"
+        Console().print(f"{type(self.model).__name__}: test error {1 - accuracy:.2%}{where}", highlight=False)
+
+    def after_invert(self) -> None:
+        """Say what was found and where it lies."""
+        from mi_lightning.audit import show_run
+
+        if self.trainer.is_global_zero and self.trainer.log_dir is not None:
+            show_run(Path(self.trainer.log_dir))
+        if self.model.stop_requested:
+            raise KeyboardInterrupt
+
+
+def _one_line(message: str) -> str:
+    """Fold a message of many lines into one."""
+    return " ".join(message.split())
+
+
+def root_error(error: BaseException) -> MIError | None:
+    """Return the innermost error of ours in a chain: the command line's parts wrap what a constructor raises."""
+    found: MIError | None = None
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, MIError):
+            found = link
+        link = link.__cause__ or link.__context__
+    return found
+
+
+def main(args: ArgsType = None) -> None:
+    """Run the command line.
+
+    Exits with status 2 after one line on what was wrong, and with 130 after Ctrl-C.
+
+    Args:
+        args: Arguments; those of the process if None.
+    """
+    try:
+        MICLI(args)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        found = root_error(error)
+        if found is None:
+            raise
+        Console(stderr=True, soft_wrap=True).print(f"mi-lightning: {found}", style="red", highlight=False, markup=False)
+        sys.exit(2)

@@ -1,0 +1,91 @@
+"""What an attack found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+#: Why a row stopped; a row's stop code is an index into this tuple.
+STOP_REASONS = (
+    "running",
+    "stagnation",
+    "target_cost",
+    "max_iterations",
+    "diverged",
+    "interrupted",
+    "query_budget",
+)
+
+
+@dataclass(frozen=True)
+class InversionResult:
+    """The best iterate of each row, on the CPU, ordered by label as requested and then by restart.
+
+    Attributes:
+        label: Class that the row reconstructs, shape (R,), int64.
+        name: Name of that class, one per row.
+        restart: Number of the restart, shape (R,), int64.
+        candidate: Best candidate, in its space, shape (R, *candidate_shape).
+        reconstruction: Best candidate decoded to the classifier's input, shape (R, *input_shape).
+        cost: Cost of the best candidate, shape (R,).
+        confidence: Confidence that the target released for the label at the best candidate, shape (R,), in [0, 1].
+        iterations: Iteration at which the row stopped, shape (R,), int64.
+        stop_reason: Why it stopped, one of :data:`STOP_REASONS` per row.
+        queries: Inputs whose confidences were asked for until the row stopped, shape (R,), int64.
+        seconds: The row's share of the wall time, shape (R,): each block's time is split evenly over the rows that
+            ran in it, so that the sum is the time of the attack.
+    """
+
+    label: Tensor
+    name: tuple[str, ...]
+    restart: Tensor
+    candidate: Tensor
+    reconstruction: Tensor
+    cost: Tensor
+    confidence: Tensor
+    iterations: Tensor
+    stop_reason: tuple[str, ...]
+    queries: Tensor
+    seconds: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.label)
+
+    def select(self, index: Tensor) -> InversionResult:
+        """Return the chosen rows, in the order of ``index`` (int64, shape (K,))."""
+        chosen = index.tolist()
+        return InversionResult(
+            **{
+                field.name: (
+                    value[index]
+                    if isinstance(value := getattr(self, field.name), Tensor)
+                    else tuple(value[i] for i in chosen)
+                )
+                for field in fields(self)
+            }
+        )
+
+    def best(self) -> InversionResult:
+        """Return, for each label, the restart of least cost: all that an attacker can know of which one is best."""
+        keep: dict[int, int] = {}
+        for row, (label, cost) in enumerate(zip(self.label.tolist(), self.cost.tolist(), strict=True)):
+            if label not in keep or cost < float(self.cost[keep[label]]):
+                keep[label] = row
+        return self.select(torch.tensor(list(keep.values()), dtype=torch.int64))
+
+    @staticmethod
+    def concatenate(parts: Sequence[InversionResult]) -> InversionResult:
+        """Join results of chunks or processes, rows in the order given."""
+        if len(parts) == 1:
+            return parts[0]
+        joined: dict[str, Tensor | tuple[str, ...]] = {}
+        for field in fields(InversionResult):
+            values = [getattr(part, field.name) for part in parts]
+            joined[field.name] = (
+                torch.cat(values) if isinstance(values[0], Tensor) else tuple(item for value in values for item in value)
+            )
+        return InversionResult(**joined)  # type: ignore[arg-type]

@@ -1,0 +1,8 @@
+"""What is left of an attack: its files, the page for people, and the table for the terminal."""
+
+from __future__ import annotations
+
+from mi_lightning.report.html import build_report, summary_table
+from mi_lightning.report.results import RunResults, read_results, write_results
+
+__all__ = ["RunResults", "build_report", "read_results", "summary_table", "write_results"]

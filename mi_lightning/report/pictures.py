@@ -1,0 +1,155 @@
+"""Pictures of reconstructions: grey levels for the screen, PNG, grids and the contact sheet."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+
+_INK, _FAINT, _PAPER = (28, 32, 40), (110, 118, 130), (255, 255, 255)
+_GOOD, _BAD = (22, 120, 60), (176, 42, 48)
+_EDGE = 128  # a picture on the contact sheet is scaled so that its longer side comes near this many pixels
+
+
+def is_picture(shape: Sequence[int]) -> bool:
+    """Whether inputs of this shape can be shown: (1 or 3 channels, height, width).
+
+    Example:
+        >>> is_picture((1, 112, 92)), is_picture((3200,))
+        (True, False)
+    """
+    return len(shape) == 3 and shape[0] in (1, 3) and min(shape) > 0
+
+
+def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
+    """Turn inputs into what a screen shows: the input range becomes 0 to 255, what lies outside is clipped.
+
+    Args:
+        images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers are shown black.
+        input_range: Lowest and highest value of an input.
+
+    Returns:
+        Shape (N, H, W) for one channel, (N, H, W, 3) for three.
+    """
+    low, high = input_range
+    scaled = ((images.detach().float().cpu() - low) / (high - low)).nan_to_num(nan=0.0).clamp(0, 1)
+    pixels: Pixels = (scaled * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def outside_range(images: Tensor, input_range: tuple[float, float]) -> float:
+    """Share of values that lie outside the input range (beyond rounding), which pictures show clipped.
+
+    Example:
+        >>> import torch
+        >>> outside_range(torch.tensor([-1.0, 0.0, 0.5, 1.0]), (0.0, 1.0))
+        0.25
+    """
+    low, high = input_range
+    slack = 1e-6 * (high - low)
+    return float(((images < low - slack) | (images > high + slack)).float().mean()) if images.numel() else 0.0
+
+
+def png(pixels: Pixels) -> bytes:
+    """Encode one picture, (H, W) or (H, W, 3), as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def data_uri(pixels: Pixels) -> str:
+    """Encode one picture so that it can stand inside an HTML page."""
+    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
+
+
+def grid(pixels: Pixels, *, gap: int = 2, width_to_height: float = 1.6) -> Pixels:
+    """Lay pictures side by side, row after row, on white.
+
+    Args:
+        pixels: Shape (N, H, W) or (N, H, W, 3), N >= 1.
+        gap: Pixels between two pictures.
+        width_to_height: Proportions of the whole to aim at.
+
+    Returns:
+        One picture, shape (H', W') or (H', W', 3).
+    """
+    count, height, width = pixels.shape[:3]
+    columns = max(1, min(count, round(math.sqrt(count * width_to_height * height / width))))
+    lines = math.ceil(count / columns)
+    sheet = np.full(
+        (lines * (height + gap) - gap, columns * (width + gap) - gap, *pixels.shape[3:]), 255, dtype=np.uint8
+    )
+    for index, picture in enumerate(pixels):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def contact_sheet(
+    reconstructions: Pixels,
+    photographs: Pixels | None,
+    *,
+    names: Sequence[str],
+    captions: Sequence[str],
+    right: Sequence[bool | None],
+    heading: Sequence[str],
+) -> bytes:
+    """Draw all people on one sheet: photograph, reconstruction, name, caption.
+
+    Args:
+        reconstructions: Shape (N, H, W) or (N, H, W, 3), N >= 1.
+        photographs: What stands to the left of each, same shape; nothing if None.
+        names: Name of each person.
+        captions: A few words under each name.
+        right: Whether the evaluator names the person: the caption is green, red, or (None) grey.
+        heading: Lines above the sheet.
+
+    Returns:
+        A PNG file.
+    """
+    height, width = reconstructions.shape[1:3]
+    scale = _EDGE / max(height, width)
+    scale = max(1, round(scale)) if scale > 1 else scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    bold, plain, small = (ImageFont.load_default(points) for points in (16, 13, 12))
+    beside = [photographs, reconstructions] if photographs is not None else [reconstructions]
+
+    ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    words = [max(ruler.textlength(n, plain), ruler.textlength(c, small)) for n, c in zip(names, captions, strict=True)]
+    tile_width = max(len(beside) * (size[0] + 4) - 4, math.ceil(max(words)))
+    tile_height = size[1] + 42
+    columns = max(1, min(len(names), 1240 // (tile_width + 24)))
+    margin, top = 24, 24 + 22 * len(heading) + 14
+    needed = max((ruler.textlength(line, bold) for line in heading), default=0)
+    sheet = Image.new(
+        "RGB",
+        (
+            max(2 * margin + columns * (tile_width + 24) - 24, math.ceil(needed) + 2 * margin),
+            top + math.ceil(len(names) / columns) * (tile_height + 14) + margin - 14,
+        ),
+        _PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    for line, text in enumerate(heading):
+        draw.text((margin, 20 + 22 * line), text, _INK if line == 0 else _FAINT, bold if line == 0 else plain)
+    smooth = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
+    for index, name in enumerate(names):
+        x = margin + index % columns * (tile_width + 24)
+        y = top + index // columns * (tile_height + 14)
+        for place, pictures in enumerate(beside):
+            picture = Image.fromarray(pictures[index]).convert("RGB")
+            sheet.paste(picture.resize(size, smooth), (x + place * (size[0] + 4), y))
+        colour = _FAINT if right[index] is None else _GOOD if right[index] else _BAD
+        draw.text((x, y + size[1] + 4), name, _INK, plain)
+        draw.text((x, y + size[1] + 21), captions[index], colour, small)
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
