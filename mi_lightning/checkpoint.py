@@ -8,6 +8,7 @@ import inspect
 import os
 import pickle
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def load_classifier(path: str | Path) -> Classifier:
     if not path.is_file():
         raise MIError(f"no checkpoint at {path}: train the classifier first (mi-lightning fit), or correct the path")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of pickles that torch did not write; what follows says it better
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise MIError(
             f"{path} is no checkpoint of plain tensors and values: it is damaged, or would run code when loaded"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, cast
 
-from jsonargparse import Namespace
+from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
+from mi_lightning.callbacks.progress import WholeProgress
 from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
@@ -33,6 +38,18 @@ recognisable the reconstructions are (audit, report). For models that you own or
   mi-lightning invert --help                                    every flag of a command
   mi-lightning invert --config FILE --print_config              the whole configuration, to edit and to keep
 """
+
+
+#: First line of each command's help.
+SUMMARIES = {
+    "fit": "Train a classifier, test it, and save it with its test accuracy.",
+    "test": "Test a classifier that is saved.",
+    "invert": "Reconstruct what a trained classifier knows of each person, and judge how recognisable it is.",
+}
+
+
+class HelpFormatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Types and defaults beside each flag, and the description as it was written."""
 
 
 class MIArgumentParser(LightningArgumentParser):
@@ -65,11 +82,22 @@ class MICLI(LightningCLI):
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
             parser_class=MIArgumentParser,
-            parser_kwargs={"description": DESCRIPTION, "prog": "mi-lightning"},
+            parser_kwargs={
+                "prog": "mi-lightning",
+                "description": DESCRIPTION,
+                "formatter_class": HelpFormatter,
+                **{command: self._help(command, summary) for command, summary in SUMMARIES.items()},
+            },
             args=args,
         )
 
     # ------------------------------------------------------------------------------------------------ parsers
+
+    @staticmethod
+    def _help(command: str, summary: str) -> dict[str, Any]:
+        """What the parser of a command says of it; the list of all flags would be a screen long."""
+        usage = f"mi-lightning {command} [--config FILE] [--FLAG VALUE ...]"
+        return {"usage": usage, "description": summary, "formatter_class": HelpFormatter}
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -85,17 +113,23 @@ class MICLI(LightningCLI):
         return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add trainer, model and data; an attack needs no data."""
+        """Add model, data (an attack needs none) and, with its many flags last, the trainer."""
         attack = self._preparing == "invert"
-        parser.add_lightning_class_args(self.trainer_class, "trainer")
         parser.add_lightning_class_args(self.models[self._preparing], "model", subclass_mode=not attack)
         parser.add_lightning_class_args(PersonDataModule, "data", subclass_mode=True, required=not attack)
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add defaults and what links data and model."""
         command = self._preparing
         logger = {"class_path": LOGGER["class_path"], "init_args": {**LOGGER["init_args"], "name": command}}  # type: ignore[dict-item]
-        parser.set_defaults({"trainer.logger": logger, "trainer.enable_checkpointing": False})
+        parser.set_defaults(
+            {
+                "trainer.logger": logger,
+                "trainer.enable_checkpointing": False,  # the file of --checkpoint is written once, at the end
+                "trainer.enable_model_summary": False,
+            }
+        )
         if command == "invert":
             callbacks = [{"class_path": f"mi_lightning.callbacks.{name}"} for name in ("ResultsWriter", "Dashboard")]
             parser.set_defaults(
@@ -110,15 +144,20 @@ class MICLI(LightningCLI):
             default=None,
             help="File of the classifier: fit writes it (with its test accuracy), test reads it.",
         )
+        if command == "test":
+            parser.set_defaults({"trainer.logger": False})
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
+        commands: Any = parser._subcommands_action
+        for action in commands._choices_actions:
+            action.help = SUMMARIES[action.dest]  # in place of the first line of Lightning's docstring
         for name, function in self.functions.items():
             summary = (function.__doc__ or "").splitlines()[0]
-            subparser = self.init_parser(description=summary)
+            subparser = self.init_parser(**self._help(name, summary))
             self._subcommand_method_arguments[name] = subparser.add_function_arguments(function)
             self._subcommand_parsers[name] = subparser
-            parser._subcommands_action.add_subcommand(name, subparser, help=summary)
+            commands.add_subcommand(name, subparser, help=summary)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, without Lightning's warning that arguments were given from Python: an audit does so on purpose."""
@@ -144,6 +183,14 @@ class MICLI(LightningCLI):
             self.functions[subcommand](**{key: config[key] for key in self._subcommand_method_arguments[subcommand]})
         else:
             super()._run_subcommand(subcommand)  # with before_fit, after_fit, ... around it
+
+    def instantiate_trainer(self, **kwargs: Any) -> InversionTrainer:
+        """Make the trainer, with one bar for the whole run unless bars are switched off or chosen by hand."""
+        config = self._get(self.config_init, "trainer")
+        chosen = any(isinstance(callback, ProgressBar) for callback in config.get("callbacks") or [])
+        if config.get("enable_progress_bar") is not False and not chosen:
+            self.trainer_defaults["callbacks"] = [WholeProgress()]
+        return cast(InversionTrainer, super().instantiate_trainer(**kwargs))
 
     @property
     def checkpoint(self) -> Path | None:
@@ -227,6 +274,11 @@ def main(args: ArgsType = None) -> None:
     Args:
         args: Arguments; those of the process if None.
     """
+    # Lightning's notes on hardware and its own products; warnings and errors still come through
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".isinstance\(treespec, LeafSpec\). is deprecated")  # lightning 2.6
+    warnings.filterwarnings("ignore", message=r"The '.*_dataloader' does not have many workers")  # data are in memory
     try:
         MICLI(args)
     except KeyboardInterrupt:

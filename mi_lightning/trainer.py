@@ -149,7 +149,7 @@ def stop_on_interrupt(model: Inversion) -> Iterator[None]:
         yield  # signals are the main thread's
         return
 
-    def request(number: int, frame: FrameType | None) -> None:
+    def request(_number: int, _frame: FrameType | None) -> None:
         if model.stop_requested:
             raise KeyboardInterrupt
         model.stop_requested = True

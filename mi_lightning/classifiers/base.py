@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +31,7 @@ def class_path(cls: type) -> str:
     return f"{module}.{cls.__name__}"
 
 
-class Classifier(LightningModule):
+class Classifier(LightningModule, ABC):
     """A classifier of people: ``(N, *input_shape) -> (N, num_classes)`` logits.
 
     A subclass defines `features` and the attribute ``head``, keeps every keyword of its ``__init__`` as an attribute of

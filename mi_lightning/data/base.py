@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -83,7 +83,7 @@ def split_per_person(y: Tensor, test_per_person: int, split: Split, seed: int) -
     return torch.cat(train), torch.cat(test)
 
 
-class PersonDataModule(LightningDataModule):
+class PersonDataModule(LightningDataModule, ABC):
     """Samples of people held in memory: one class per person.
 
     The shape, the range and the names are known before `setup`, so that a classifier can be built from them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -62,6 +62,10 @@ class Inversion(LightningModule):
     """
 
     candidate: nn.Parameter
+    best_candidate: Tensor
+    best_cost: Tensor
+    active: Tensor
+    _best_bare: Tensor
 
     def __init__(
         self,
@@ -156,6 +160,16 @@ class Inversion(LightningModule):
         """Rows of the attack on all processes."""
         return len(parse_labels(self.labels, self.target.class_names)) * self.restarts
 
+    @property
+    def chunks(self) -> int:
+        """Chunks of rows on this process."""
+        return math.ceil(len(self._own_rows) / self._chunk)
+
+    @property
+    def chunks_done(self) -> int:
+        """Chunks whose rows have all stopped."""
+        return len(self._finished)
+
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the attack: plain values only."""
         optimizer = self.optimizer_factory([nn.Parameter(torch.zeros(1))])
@@ -208,7 +222,7 @@ class Inversion(LightningModule):
 
     def train_dataloader(self) -> Iterable[int]:
         """One number per block: the iterations are the data."""
-        return range(math.ceil(self.max_iterations / self.block) * (1 + len(self._waiting)))
+        return range(math.ceil(self.max_iterations / self.block) * self.chunks)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make the optimizer over the candidates."""
@@ -327,11 +341,14 @@ class Inversion(LightningModule):
         if self.iteration >= self.max_iterations:
             self.deactivate(torch.ones_like(self.active), "max_iterations")
         self.deactivate(~torch.isfinite(self.cost_now), "diverged")
-        shown = {"invert/cost": self.best_cost.mean(), "invert/active_rows": self.active.sum().float()}
-        self.log_dict(shown, prog_bar=True)
-        # "step" is the axis of the logger: iterations, not blocks
-        confidence = self.cost.confidence(self._best_bare).mean()
-        self.log_dict({"invert/confidence": confidence, "step": float(self.iteration)})
+        self.log_dict(
+            {
+                "invert/cost": self.best_cost.mean(),
+                "invert/confidence": self.cost.confidence(self._best_bare).mean(),
+                "invert/active_rows": self.active.sum().float(),
+                "step": float(self.iteration),  # the axis of the logger: iterations, not blocks
+            }
+        )
         for callback in self._callbacks:
             callback.on_block_end(self.trainer, self, self.iteration)
         self._share_time()

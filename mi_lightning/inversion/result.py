@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,16 +59,11 @@ class InversionResult:
     def select(self, index: Tensor) -> InversionResult:
         """Return the chosen rows, in the order of ``index`` (int64, shape (K,))."""
         chosen = index.tolist()
-        return InversionResult(
-            **{
-                field.name: (
-                    value[index]
-                    if isinstance(value := getattr(self, field.name), Tensor)
-                    else tuple(value[i] for i in chosen)
-                )
-                for field in fields(self)
-            }
-        )
+        parts: dict[str, Any] = {
+            field.name: value[index] if isinstance(value, Tensor) else tuple(value[i] for i in chosen)
+            for field, value in ((field, getattr(self, field.name)) for field in fields(self))
+        }
+        return InversionResult(**parts)
 
     def best(self) -> InversionResult:
         """Return, for each label, the restart of least cost: all that an attacker can know of which one is best."""
@@ -82,10 +78,9 @@ class InversionResult:
         """Join results of chunks or processes, rows in the order given."""
         if len(parts) == 1:
             return parts[0]
-        joined: dict[str, Tensor | tuple[str, ...]] = {}
+        joined: dict[str, Any] = {}
         for field in fields(InversionResult):
             values = [getattr(part, field.name) for part in parts]
-            joined[field.name] = (
-                torch.cat(values) if isinstance(values[0], Tensor) else tuple(item for value in values for item in value)
-            )
-        return InversionResult(**joined)  # type: ignore[arg-type]
+            tensors = isinstance(values[0], Tensor)
+            joined[field.name] = torch.cat(values) if tensors else tuple(item for value in values for item in value)
+        return InversionResult(**joined)

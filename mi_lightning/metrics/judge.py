@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,9 +14,11 @@ from mi_lightning.checkpoint import weights_digest
 from mi_lightning.classifiers.base import Classifier, class_path
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
-from mi_lightning.inversion.result import InversionResult
 from mi_lightning.metrics import functional
 from mi_lightning.metrics.identity import features_and_logits, nearest_person, person_means, top_k_hits
+
+if TYPE_CHECKING:  # the attack's callbacks import this module
+    from mi_lightning.inversion.result import InversionResult
 
 _PAIRS = 128  # pairs of images compared at once: the intermediate images of SSIM stay within some 50 MB
 _HITS = ("evaluator_top1", "evaluator_top5", "identification_top1")  # shares; every other number is a mean

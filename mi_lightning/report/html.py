@@ -22,6 +22,7 @@ from mi_lightning.report import pictures
 from mi_lightning.report.results import RunResults, read_results, write_atomically
 
 _CONTROLS = {"noise": "noise images", "mean_face": "mean of all faces", "shuffled": "shuffled labels"}
+_CONTROLS_SHORT = {"noise": "noise", "mean_face": "mean face", "shuffled": "shuffled"}
 _SURE = 0.001  # a control this unlikely to come from guessing is reported as a failure of the measurement
 _DOUBT = 0.01  # an outcome more likely than this under guessing is reported as no finding
 
@@ -104,6 +105,7 @@ def build_report(
         rows=_table_rows(names, found),
         people=_people(names, found),
         judged=any(run.summary.get("evaluator_top1") is not None for run in found),
+        dark=any(_is_dark(run) for run in found),
         shown=any(pictures.is_picture(run.data.get("input_shape", ())) for run in found),
         parameters=_side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in found]),
         circumstances=_side_by_side([_circumstances(run) for run in found]),
@@ -133,15 +135,18 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
         raise InputError(f"{len(found)} names, one for each run", len(names), "names")
     columns = [column for column in _COLUMNS if column.key in _TERMINAL]
     table = Table(
-        caption="top-1, top-5: an independent evaluator names the person; ident.: nearest in its feature space.\n"
-        "conf.: the target's own confidence. SSIM, NRMSE: against the mean of the person's photographs.",
+        caption="top-1, top-5: an independent evaluator names the person\n"
+        "ident.: nearest to the person in its feature space; conf.: the target's own\n"
+        "SSIM, NRMSE: against the mean of the person's photographs",
         caption_justify="left",
     )
     table.add_column("run", overflow="fold")
     for column in columns:
         table.add_column(column.short, justify="right", no_wrap=True)
     for row in _table_rows(names, found):
-        label = f"  {row['name']}" if row["kind"] == "control" else row["name"]
+        label = row["name"]
+        if row["kind"] == "control":
+            label = f"  {_CONTROLS_SHORT.get(row['key'], row['key'])}"
         values = [_show(row["values"].get(column.key), column.kind) for column in columns]
         if row["kind"] != "control" and table.row_count:
             table.add_section()
@@ -182,17 +187,11 @@ def reading(run: RunResults) -> list[str]:
         )
     mean_face = run.data.get("controls", {}).get("mean_face", {}).get("ssim_mean")
     if (alike := summary.get("ssim_mean")) is not None and mean_face is not None:
-        if alike > mean_face:
-            said.append(
-                f"Pixel by pixel they are closer to the person's mean photograph (SSIM {alike:.2f}) than the mean of "
-                f"all faces is ({mean_face:.2f})."
-            )
-        else:
-            said.append(
-                f"Pixel by pixel they are no closer to the person's mean photograph (SSIM {alike:.2f}) than the mean "
-                f"of all faces ({mean_face:.2f}), which shows nobody: what is given away is in the features, so judge "
-                "by the pictures."
-            )
+        said.append(
+            f"As pictures they are {'closer' if alike > mean_face else 'no closer'} to the person's mean photograph "
+            f"(SSIM {alike:.2f}) than the mean of all faces is, which shows nobody ({mean_face:.2f})"
+            + ("." if alike > mean_face else ": what leaks is in the features, so look at the pictures, too.")
+        )
     return said
 
 
@@ -231,9 +230,9 @@ def _finding(hits: int, people: int, guessing: float) -> str:
     if _tail(hits, people, guessing) > _DOUBT:
         return "That cannot be told from guessing: this attack shows no leak, which does not prove that there is none."
     if hits >= 0.9 * people:
-        return "The attacked classifier gives away nearly everybody whom it was trained on."
+        return "By that measure the attacked classifier gives away nearly everybody whom it was trained on."
     if hits >= 0.5 * people:
-        return "The attacked classifier gives away most of the people whom it was trained on."
+        return "By that measure the attacked classifier gives away most of the people whom it was trained on."
     return "That is more than guessing gives: the attacked classifier gives away some of the people."
 
 
@@ -274,7 +273,7 @@ def _table_rows(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[s
     for name, run in zip(names, runs, strict=True):
         rows.append({"name": name, "kind": "run", "values": run.summary})
         rows += [
-            {"name": _CONTROLS.get(control, control), "kind": "control", "values": numbers}
+            {"name": _CONTROLS.get(control, control), "key": control, "kind": "control", "values": numbers}
             for control, numbers in run.data.get("controls", {}).items()
         ]
         if (chance := run.data.get("chance")) and chance not in chances:
@@ -358,6 +357,14 @@ def _cell(
     return cell
 
 
+def _is_dark(run: RunResults) -> bool:
+    """Whether the middle picture of a run uses less than half of the grey levels."""
+    images = run.arrays["reconstruction"][run.best_index]
+    low, high = run.data.get("input_range", (0.0, 1.0))
+    used = np.subtract(*np.percentile(images.reshape(len(images), -1).clip(low, high), (99, 1), axis=1))
+    return bool(pictures.is_picture(images.shape[1:]) and np.median(used) < 0.5 * (high - low))
+
+
 def _stretch(pixels: pictures.Pixels) -> str:
     """CSS variables of a filter that spreads the picture's grey levels (1st to 99th percentile) over black to white.
 
@@ -414,7 +421,7 @@ def _side_by_side(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for name in names:
         values = [column.get(name, "–") for column in flat]
         group, _, rest = name.partition(" · ")
-        rows.append({"group": group, "name": rest or group, "values": values, "differs": len(set(values)) > 1})
+        rows.append({"group": group, "name": rest, "values": values, "differs": len(set(values)) > 1})
     return rows
 
 
@@ -454,7 +461,7 @@ def _show(value: float | None, kind: str = "number") -> str:
     if value is None:
         return "–"
     if kind == "share":
-        return f"{value:.0%}" if value in (0, 1) else f"{value:.1%}"
+        return f"{value:.1%}".replace(".0%", "%")
     if kind == "count":
         return f"{value:,.0f}"
     if kind == "seconds":

@@ -119,7 +119,7 @@ def contact_sheet(
     scale = _EDGE / max(height, width)
     scale = max(1, round(scale)) if scale > 1 else scale
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    bold, plain, small = (ImageFont.load_default(points) for points in (16, 13, 12))
+    bold, plain, small = (ImageFont.load_default(points) for points in (17, 13, 13))
     beside = [photographs, reconstructions] if photographs is not None else [reconstructions]
 
     ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))

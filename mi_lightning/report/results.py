@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -26,10 +26,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.errors import MIError
-from mi_lightning.inversion.result import InversionResult
 from mi_lightning.metrics.judge import Judgement, best_rows
 from mi_lightning.report import pictures
 from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
+
+if TYPE_CHECKING:  # the attack's callbacks import this module
+    from mi_lightning.inversion.result import InversionResult
 
 _PACKAGES = ("mi-lightning", "torch", "lightning", "torchmetrics", "numpy")
 _ARRAYS = ("reconstruction", "candidate", "label", "restart", "cost", "confidence")

@@ -29,7 +29,7 @@ class WhiteBox(Target):
         super().__init__()
         self.classifier = classifier.requires_grad_(False).eval()
         self.checkpoint, self.checkpoint_sha256 = checkpoint, checkpoint_sha256
-        self.input_shape, self.input_range = tuple(classifier.input_shape), tuple(classifier.input_range)
+        self.input_shape, self.input_range = tuple(classifier.input_shape), classifier.input_range
         self.num_classes, self.class_names = classifier.num_classes, tuple(classifier.class_names)
 
     def train(self, mode: bool = True) -> WhiteBox:
@@ -38,11 +38,13 @@ class WhiteBox(Target):
 
     def release(self, x: Tensor) -> Tensor:
         """Return the softmax of the classifier's logits, shape (N, C)."""
-        return self.classifier(x).softmax(-1)
+        confidences: Tensor = self.classifier(x).softmax(-1)
+        return confidences
 
     def release_log(self, x: Tensor) -> Tensor:
         """Return the log-softmax of the classifier's logits, shape (N, C), in nats."""
-        return self.classifier(x).log_softmax(-1)
+        confidences: Tensor = self.classifier(x).log_softmax(-1)
+        return confidences
 
     def describe(self) -> dict[str, Any]:
         """Return the classifier's class, its checkpoint and what is known of its training."""

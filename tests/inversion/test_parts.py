@@ -104,7 +104,7 @@ def test_given_image_of_another_size_or_missing(rows, tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=re.escape("expected an image of shape (1, 3, 4), got")):
         GivenImage(path=str(tmp_path / "a.png"))(rows, (1, 3, 4), (0.0, 1.0))
-    with pytest.raises(InputError, match="expected a readable image, got .*nothing.png"):
+    with pytest.raises(InputError, match=r"expected a readable image, got .*nothing.png"):
         GivenImage(path=str(tmp_path / "nothing.png"))(rows, (1, 3, 4), (0.0, 1.0))
 
 
@@ -120,7 +120,9 @@ def test_pixel_space_clamps_in_place_only_if_asked(classifier):
         assert z.tolist() == expected
 
 
-@pytest.mark.parametrize(("cost", "of"), [(OneMinusConfidence(), lambda p: 1 - p), (NegativeLogConfidence(), lambda p: -p.log())])
+@pytest.mark.parametrize(
+    ("cost", "of"), [(OneMinusConfidence(), lambda p: 1 - p), (NegativeLogConfidence(), lambda p: -p.log())]
+)
 def test_costs(classifier, cost, of):
     x, label = torch.rand(5, 1, 6, 5), torch.tensor([0, 3, 6, 1, 1])
     p = torch.softmax(classifier(x), -1)[torch.arange(5), label]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,8 +117,7 @@ def test_two_processes_give_what_one_gives(invert, classifier, tmp_path):
     weights, out = tmp_path / "weights.pt", tmp_path / "result"
     torch.save(classifier.state_dict(), weights)
     program = tmp_path / "program.py"
-    here = os.path.dirname(__file__)
-    program.write_text(PROGRAM.format(tests=here, weights=str(weights), out=str(out)))
+    program.write_text(PROGRAM.format(tests=str(Path(__file__).parent), weights=str(weights), out=str(out)))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, ""]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=240, check=False

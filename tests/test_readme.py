@@ -1,0 +1,149 @@
+"""The README keeps what it promises: its commands, its example, its links and its pictures."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from mi_lightning.cli import MICLI, main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def helper() -> ModuleType:
+    """The script with which .ci/run reads the README."""
+    spec = importlib.util.spec_from_file_location("readme_commands", ROOT / ".ci" / "readme_commands.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def blocks(helper) -> dict[str, tuple[str, str]]:
+    return helper.blocks()
+
+
+def test_readme_has_the_two_commands_and_the_example(blocks):
+    assert {name: language for name, (language, _) in blocks.items()} == {
+        "main": "bash",
+        "test": "bash",
+        "example": "python",
+    }
+
+
+@pytest.mark.parametrize("name", ["main", "test"])
+def test_command_is_one_line_that_installs_and_runs(blocks, name):
+    command = blocks[name][1]
+    assert "\n" not in command
+    install, run = command.split(" && ")
+    assert shlex.split(install)[:3] == ["pip", "install", "-e"]
+    assert shutil_name(run) == {"main": "mi-lightning", "test": "pytest"}[name]
+    checked = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def shutil_name(command: str) -> str:
+    """First word of a command."""
+    return shlex.split(command)[0]
+
+
+def test_main_command_names_an_audit_that_parses(blocks, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(blocks["main"][1].split(" && ")[1])[1:]
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--print_config"])
+    printed = capsys.readouterr()
+    assert end.value.code in (0, None), printed.err
+    config = yaml.safe_load(printed.out)
+    assert config["fit"]
+    assert config["invert"]
+    assert all((ROOT / path).is_file() for path in config["fit"] + config["invert"])
+    assert f"`{config['output']}/report.html`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_ci_runs_the_blocks_of_the_readme(blocks):
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.findall(r"readme_commands\.py (\S+)", script) == ["main", "test"]
+    for language, command in blocks.values():
+        if language == "bash":
+            assert command not in script  # a copy could drift
+
+
+def test_helper_prints_what_the_readme_prints(helper, blocks, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["readme_commands.py", "test", "--print"])
+    assert helper.main() == 0
+    assert capsys.readouterr().out.rstrip("\n") == blocks["test"][1]
+
+
+def test_helper_refuses_an_unknown_block(helper, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["readme_commands.py", "nothing"])
+    assert helper.main() == 2
+    assert "expected one of the blocks main, test in README.md, got nothing" in capsys.readouterr().err
+
+
+def test_helper_hands_on_the_status_of_the_command(helper, monkeypatch, tmp_path, capfd):
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- block: main -->\n```bash\necho here && exit 3\n```\n", encoding="utf-8")
+    monkeypatch.setattr(helper, "README", readme)
+    monkeypatch.setattr(helper.blocks, "__defaults__", (readme,))
+    monkeypatch.setattr(sys, "argv", ["readme_commands.py", "main"])
+    assert helper.main() == 3
+    printed = capfd.readouterr()
+    assert printed.out.endswith("\nhere\n")
+    assert "main: status 3" in printed.err
+
+
+def test_example_is_short_enough(blocks):
+    code = blocks["example"][1]
+    assert sum(bool(line.strip()) for line in code.splitlines()) < 15
+    assert max(map(len, code.splitlines())) <= 120
+
+
+def test_example_runs_as_printed(blocks, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(ast.parse(blocks["example"][1]), "README.md", "exec"), names)
+    result = names["result"]
+    assert len(result) == 40
+    assert result.confidence.min() > 0.9
+    assert (tmp_path / "s1.png").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_exist(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    missing = [
+        target
+        for target in targets
+        if not target.startswith(("http://", "https://", "#", "mailto:"))
+        and not (page.parent / target.partition("#")[0]).exists()
+    ]
+    assert not missing
+
+
+def test_pictures_are_small():
+    assert all(picture.stat().st_size < 400_000 for picture in (ROOT / "docs" / "images").glob("*"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_configs_that_are_named_exist(page):
+    named = re.findall(r"configs/[\w/.-]+\.yaml", page.read_text(encoding="utf-8"))
+    assert not [path for path in named if not (ROOT / path).is_file()]
+
+
+def test_every_command_is_explained():
+    explained = set(re.findall(r"^\| `mi-lightning (\w+)`", (ROOT / "README.md").read_text(encoding="utf-8"), re.M))
+    cli = MICLI.__new__(MICLI)
+    assert explained == set(cli.subcommands()) | {"audit", "report"}
