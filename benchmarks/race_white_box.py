@@ -338,7 +338,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.1, help="step size")
     parser.add_argument("--block", type=int, default=50, help="iterations in a Lightning step")
     parser.add_argument("--iterations", type=int, default=100, help="iterations of the second race")
-    parser.add_argument("--no-clamp", action="store_true", help="let the candidates leave [0, 1]")
+    parser.add_argument("--clamp", action="store_true", help="clamp the candidates to [0, 1]; [F15] does not")
     parser.add_argument("--repeats", type=int, default=7, help="runs of each but the toolbox")
     parser.add_argument("--repeats-art", type=int, default=1, help="runs of the toolbox")
     parser.add_argument("--batch-size-art", type=int, nargs="+", default=[1, 40], help="its default is 1")
@@ -368,8 +368,8 @@ def main() -> None:
     bare_model = nn.Sequential(nn.Flatten(), linear)
     console.print(f"{about}\nsoftmax: {origin}")
 
-    full = Parameters(args.alpha, args.beta, args.gamma, args.rate, args.block, not args.no_clamp)
-    fixed = Parameters(args.iterations, None, None, args.rate, args.block, not args.no_clamp)
+    full = Parameters(args.alpha, args.beta, args.gamma, args.rate, args.block, args.clamp)
+    fixed = Parameters(args.iterations, None, None, args.rate, args.block, args.clamp)
     with tempfile.TemporaryDirectory() as folder:
         bare = Contestant("bare PyTorch loop", lambda: bare_loop(bare_model, shape, classes, full), args.repeats)
         whole = Contestant("mi_lightning, whole invert", lambda: project(classifier, full, None), args.repeats)

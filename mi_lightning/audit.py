@@ -11,6 +11,7 @@ from rich.console import Console
 from mi_lightning.checkpoint import load_classifier
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.report.html import build_report, summary_table
+from mi_lightning.trainer import ensure_writable
 
 
 def audit(
@@ -40,6 +41,7 @@ def audit(
     checkpoints = {config: _checkpoint_of(config) for config in fit}
     for config in invert:
         _read_yaml(config, "--invert")  # a wrong path is told before anything is trained
+    ensure_writable(folder, "--output")
     for config, checkpoint in checkpoints.items():
         if checkpoint.is_file() and not refit:
             accuracy = load_classifier(checkpoint).training_info.get("test_accuracy")
@@ -56,7 +58,7 @@ def audit(
             "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
             "init_args": {"save_dir": str(folder), "name": name, "default_hp_metric": False},
         }
-        run = MICLI(["invert", "--config", config, f"--trainer.logger={yaml.safe_dump(logger)}"])
+        run = MICLI(["invert", "--config", config, f"--trainer.logger={yaml.safe_dump(logger)}"], quiet=True)
         runs.append(Path(str(run.trainer.log_dir)))
     build_report(runs, folder / "report.html", title=title)
     console.print(summary_table(runs))

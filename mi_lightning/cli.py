@@ -15,6 +15,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from mi_lightning.callbacks.progress import WholeProgress
@@ -25,7 +26,6 @@ from mi_lightning.errors import MIError
 from mi_lightning.inversion.module import Inversion
 from mi_lightning.trainer import InversionTrainer, ensure_writable
 
-LOGGER = {"class_path": "lightning.pytorch.loggers.TensorBoardLogger", "init_args": {"save_dir": "lightning_logs"}}
 
 DESCRIPTION = """Measure how much of a person a trained classifier gives away.
 
@@ -66,8 +66,14 @@ class MICLI(LightningCLI):
     #: What ``--model`` is, and whether a class path chooses it among subclasses.
     models: ClassVar[dict[str, type[LightningModule]]] = {"fit": Classifier, "test": Classifier, "invert": Inversion}
 
-    def __init__(self, args: ArgsType = None) -> None:
-        """Parse and run."""
+    def __init__(self, args: ArgsType = None, *, quiet: bool = False) -> None:
+        """Parse and run.
+
+        Args:
+            args: Arguments; those of the process if None.
+            quiet: Whether the caller shows what an attack found.
+        """
+        self.quiet = quiet
         from mi_lightning.audit import audit, report
 
         self.functions: dict[str, Callable[..., None]] = {"audit": audit, "report": report}
@@ -122,7 +128,10 @@ class MICLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add defaults and what links data and model."""
         command = self._preparing
-        logger = {"class_path": LOGGER["class_path"], "init_args": {**LOGGER["init_args"], "name": command}}  # type: ignore[dict-item]
+        logger = {
+            "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": f"lightning_logs/{command}", "name": "default"},
+        }
         parser.set_defaults(
             {
                 "trainer.logger": logger,
@@ -179,7 +188,7 @@ class MICLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in self.functions:
-            config = self.parser.instantiate_classes(self.config)[subcommand]
+            config = self.parser.instantiate(self.config)[subcommand]
             self.functions[subcommand](**{key: config[key] for key in self._subcommand_method_arguments[subcommand]})
         else:
             super()._run_subcommand(subcommand)  # with before_fit, after_fit, ... around it
@@ -244,8 +253,9 @@ class MICLI(LightningCLI):
         """Say what was found and where it lies."""
         from mi_lightning.audit import show_run
 
-        if self.trainer.is_global_zero and self.trainer.log_dir is not None:
-            show_run(Path(self.trainer.log_dir))
+        folder = self.trainer.log_dir  # asked for on every process: they agree on it by talking
+        if self.trainer.is_global_zero and folder is not None and not self.quiet:
+            show_run(Path(folder))
         if self.model.stop_requested:
             raise KeyboardInterrupt
 
@@ -285,6 +295,8 @@ def main(args: ArgsType = None) -> None:
         sys.exit(130)
     except Exception as error:
         found = root_error(error)
+        if found is None and isinstance(error, MisconfigurationException | ModuleNotFoundError):
+            found = MIError(_one_line(str(error)))  # Lightning's own word for a wrong flag
         if found is None:
             raise
         Console(stderr=True, soft_wrap=True).print(f"mi-lightning: {found}", style="red", highlight=False, markup=False)

@@ -58,7 +58,7 @@ def test_loading_leaves_the_global_random_state(tmp_path: Path) -> None:
 
 def test_lightning_checkpoint_loads_too(tmp_path: Path, faces: AttFaces) -> None:
     classifier = SoftmaxRegression(faces.input_shape, faces.num_classes, faces.class_names)
-    keep = ModelCheckpoint(tmp_path, "kept", save_on_train_epoch_end=True)
+    keep = ModelCheckpoint(tmp_path / "kept", "kept", save_on_train_epoch_end=True)
     trainer = Trainer(
         max_epochs=2,
         accelerator="cpu",
@@ -68,7 +68,7 @@ def test_lightning_checkpoint_loads_too(tmp_path: Path, faces: AttFaces) -> None
         enable_model_summary=False,
     )
     trainer.fit(classifier, datamodule=faces)
-    loaded = load_classifier(tmp_path / "kept.ckpt")
+    loaded = load_classifier(tmp_path / "kept" / "kept.ckpt")
     assert weights_digest(loaded) == weights_digest(classifier)
     assert loaded.training_info["data"] == faces.describe()
 

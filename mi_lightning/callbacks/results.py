@@ -82,5 +82,7 @@ def check_writable(folder: Path, flag: str) -> None:
         descriptor, name = tempfile.mkstemp(prefix=".writable.", dir=folder)
         os.close(descriptor)
         Path(name).unlink()
+    except FileExistsError as error:  # only of mkdir
+        raise InputError("a folder that can be written", f"{folder}, which is a file", flag) from error
     except OSError as error:
         raise InputError("a folder that can be written", f"{folder}: {error.strerror}", flag) from error

@@ -70,15 +70,22 @@ class GradientEstimator(nn.Module, ABC):
 
     Attributes:
         needs_gradients: Whether the target has to be differentiable.
-        queries_per_gradient: Queries per row that a gradient costs beyond the one of the evaluation.
+        queries_per_evaluation: Queries per row that an evaluation costs.
     """
 
     needs_gradients: bool
-    queries_per_gradient: int
+    queries_per_evaluation: int = 1
+
+    def queries_per_gradient(self, size: int) -> int:
+        """Return the queries per row that a gradient of ``size`` coordinates costs beyond those of the evaluation."""
+        return 0
+
+    def reset(self) -> None:
+        """Begin with a new batch of rows: forget whatever is kept of earlier ones. Nothing, unless overridden."""
 
     @abstractmethod
     def evaluate(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Evaluation:
-        """Evaluate the candidates, one query per row.
+        """Evaluate the candidates, ``queries_per_evaluation`` queries per row.
 
         Args:
             objective: What is minimised.
@@ -99,7 +106,6 @@ class Autograd(GradientEstimator):
     """The exact gradient by backpropagation: white box."""
 
     needs_gradients = True
-    queries_per_gradient = 0
 
     def evaluate(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Evaluation:
         """Return the cost and its gradient from one forward and one backward pass."""

@@ -21,15 +21,17 @@ class Rows:
         label: Class to reconstruct, shape (R,), int64.
         restart: Number of the restart, shape (R,), int64.
         seed: Seed of the attack.
+
+    Attributes:
+        generators: Random generator of each row.
+        keys: A number for each row that no other row has: its seed. Targets count queries by it.
     """
 
     def __init__(self, label: Tensor, restart: Tensor, *, seed: int) -> None:
         """Seed one generator per row."""
         self.label, self.restart, self.seed = label, restart, seed
-        self.generators = [
-            torch.Generator().manual_seed(row_seed(seed, int(k), int(r)))
-            for k, r in zip(label.tolist(), restart.tolist(), strict=True)
-        ]
+        self.keys = [row_seed(seed, int(k), int(r)) for k, r in zip(label.tolist(), restart.tolist(), strict=True)]
+        self.generators = [torch.Generator().manual_seed(key) for key in self.keys]
 
     @classmethod
     def grid(cls, labels: Sequence[int], restarts: int, *, seed: int) -> Rows:
@@ -48,6 +50,7 @@ class Rows:
         rows = Rows.__new__(Rows)
         rows.label, rows.restart, rows.seed = self.label[chosen], self.restart[chosen], self.seed
         rows.generators = [self.generators[i] for i in chosen.tolist()]
+        rows.keys = [self.keys[i] for i in chosen.tolist()]
         return rows
 
     def draw(self, sample: Callable[[torch.Generator], Tensor]) -> Tensor:

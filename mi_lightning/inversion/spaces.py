@@ -38,6 +38,13 @@ class Space(nn.Module, ABC):
     def constrain_(self, z: Tensor) -> None:
         """Put candidates back into the space, in place, after an update."""
 
+    def bounds(self) -> tuple[float, float] | None:
+        """Return the lowest and highest value at which a candidate may be asked for, None if any value is good.
+
+        Estimators that query around a candidate stay within.
+        """
+        return None
+
 
 class PixelSpace(Space):
     """The candidate is the input itself, pixel by pixel [F15].
@@ -66,3 +73,7 @@ class PixelSpace(Space):
         """Clamp to the input range, in place, if asked for."""
         if self.clamp:
             z.clamp_(*self.input_range)
+
+    def bounds(self) -> tuple[float, float]:
+        """Return the input range: also where the candidates may leave it, a target is not asked outside."""
+        return self.input_range

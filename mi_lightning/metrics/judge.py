@@ -83,7 +83,7 @@ def best_rows(result: InversionResult) -> Tensor:
 
 def summarise(per_row: Mapping[str, Tensor]) -> dict[str, float]:
     """Means over rows: shares of hits keep their name, other numbers get ``_mean``."""
-    return {name if name in _HITS else f"{name}_mean": float(value.mean()) for name, value in per_row.items()}
+    return {name if name in _HITS else f"{name}_mean": float(value.double().mean()) for name, value in per_row.items()}
 
 
 class Judge:

@@ -1,0 +1,1 @@
+"""Networks in pure torch: no Lightning, usable on their own."""

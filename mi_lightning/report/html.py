@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from numpy.typing import NDArray
+from rich import box
 from rich.table import Table
 
 from mi_lightning.errors import InputError, MIError
@@ -89,15 +91,7 @@ def build_report(
     names = _run_names(found) if names is None else list(names)
     if len(names) != len(found):
         raise InputError(f"{len(found)} names, one for each run", len(names), "names")
-    environment = Environment(
-        loader=PackageLoader("mi_lightning.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["show"] = _show
-    page = environment.get_template("report.html.j2").render(
+    page = _template().render(
         title=title,
         made=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
         runs=[_describe_run(name, run) for name, run in zip(names, found, strict=True)],
@@ -139,6 +133,10 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
         "ident.: nearest to the person in its feature space; conf.: the target's own\n"
         "SSIM, NRMSE: against the mean of the person's photographs",
         caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),  # so that a long name and all columns fit into 80
     )
     table.add_column("run", overflow="fold")
     for column in columns:
@@ -223,6 +221,20 @@ def warnings(run: RunResults) -> list[str]:
             f"{_show(outside, 'share')} of the values lie outside [{low:g}, {high:g}]; pictures show them clipped."
         )
     return found
+
+
+@cache
+def _template() -> Template:
+    """The page, compiled once."""
+    environment = Environment(
+        loader=PackageLoader("mi_lightning.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["show"] = _show
+    return environment.get_template("report.html.j2")
 
 
 def _finding(hits: int, people: int, guessing: float) -> str:

@@ -33,7 +33,7 @@ from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, 
 if TYPE_CHECKING:  # the attack's callbacks import this module
     from mi_lightning.inversion.result import InversionResult
 
-_PACKAGES = ("mi-lightning", "torch", "lightning", "torchmetrics", "numpy")
+_PACKAGES = ("mi-lightning", "lightning", "torchmetrics", "numpy")
 _ARRAYS = ("reconstruction", "candidate", "label", "restart", "cost", "confidence")
 
 
@@ -79,8 +79,9 @@ class RunResults:
         """
         path = self.folder / "reconstructions.npz"
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            # opened here, since np.load leaves a damaged file open
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
         except FileNotFoundError:
             raise MIError(
                 f"no reconstructions.npz beside results.json in {self.folder}: run the attack again"
@@ -198,13 +199,15 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+    except FileExistsError as error:  # only of mkdir
+        raise MIError(f"cannot write {path}: {path.parent} is no folder") from error
     except OSError as error:
         raise MIError(f"cannot write {path}: {error.strerror}") from error
 
 
 def package_versions() -> dict[str, str | None]:
     """Versions of Python and of the packages that decide what an attack finds."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

@@ -3,10 +3,94 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from mi_lightning.classifiers.base import Classifier
+from mi_lightning.errors import MIError
+
+
+class TargetError(MIError):
+    """A target that gave no usable answer: what is behind it failed, or released something that is no confidence."""
+
+
+class QueryBudgetError(MIError):
+    """A question that was not asked, because a row's query budget does not allow it."""
+
+
+class QueryLedger:
+    """Counts every input that was asked for, by the row of an attack that asks, and holds each row to a budget.
+
+    A row is known by a key, any integer of its own. Who asks is said around the question::
+
+        with ledger.asking(keys):
+            ...  # R keys: a batch of R * n inputs belongs to them in their order, n consecutive inputs each
+
+    Attributes:
+        total: Inputs asked for, by rows and by anybody else.
+        budget: Inputs that each row may ask for; no limit if None.
+        askers: Keys of the rows that ask now; empty where nobody said who asks.
+    """
+
+    def __init__(self) -> None:
+        """Start with no query and no budget."""
+        self.total = 0
+        self.budget: int | None = None
+        self.askers: tuple[int, ...] = ()
+        self._counts: dict[int, int] = {}
+
+    def restart(self, budget: int | None = None) -> None:
+        """Forget the rows' counts, for a new attack with this budget; the total goes on."""
+        self.budget = budget
+        self._counts.clear()
+
+    @contextmanager
+    def asking(self, keys: Sequence[int]) -> Iterator[None]:
+        """Say which rows ask until the end of the ``with`` block."""
+        previous, self.askers = self.askers, tuple(keys)
+        try:
+            yield
+        finally:
+            self.askers = previous
+
+    def share(self, inputs: int) -> int:
+        """Return how many inputs of a batch belong to each asker.
+
+        Raises:
+            RuntimeError: If the batch cannot be split evenly.
+        """
+        share, rest = divmod(inputs, max(1, len(self.askers)))
+        if rest:
+            raise RuntimeError(f"{inputs} inputs cannot be split evenly over {len(self.askers)} rows")
+        return share
+
+    def count(self, inputs: int) -> None:
+        """Count a batch before it is asked.
+
+        Args:
+            inputs: Inputs in the batch.
+
+        Raises:
+            QueryBudgetError: If it would take a row over the budget; nothing is counted then.
+        """
+        share, counts = self.share(inputs), self._counts
+        if self.budget is not None and self.askers:
+            spent = max(counts.get(key, 0) for key in self.askers)
+            if spent + share > self.budget:
+                raise QueryBudgetError(
+                    f"expected at most {self.budget} queries per row, got {spent + share} (--model.query_budget)"
+                )
+        for key in self.askers:
+            counts[key] = counts.get(key, 0) + share
+        self.total += inputs
+
+    def of(self, key: int) -> int:
+        """Return the inputs that one row has asked for since the last :meth:`restart`."""
+        return self._counts.get(key, 0)
 
 
 class Target(nn.Module, ABC):
@@ -17,7 +101,7 @@ class Target(nn.Module, ABC):
 
     Attributes:
         differentiable: Whether gradients flow through the confidences to the input.
-        queries: Inputs asked for so far.
+        ledger: Counts the queries; a target and its defenses share one.
         input_shape: Shape of one input, without the batch.
         input_range: Lowest and highest value of an input.
         num_classes: Number of classes, C.
@@ -25,6 +109,7 @@ class Target(nn.Module, ABC):
     """
 
     differentiable: bool
+    ledger: QueryLedger
     input_shape: tuple[int, ...]
     input_range: tuple[float, float]
     num_classes: int
@@ -33,7 +118,12 @@ class Target(nn.Module, ABC):
     def __init__(self) -> None:
         """Start with no query."""
         super().__init__()
-        self.queries = 0
+        self.ledger = QueryLedger()
+
+    @property
+    def queries(self) -> int:
+        """Inputs asked for so far."""
+        return self.ledger.total
 
     @abstractmethod
     def release(self, x: Tensor) -> Tensor:
@@ -42,21 +132,60 @@ class Target(nn.Module, ABC):
     def release_log(self, x: Tensor) -> Tensor:
         """Return the logarithm of the released confidences, shape (N, C), in nats.
 
-        A target that knows its logits overrides this with a form that does not overflow.
+        A released 0 counts as the smallest normal number, so that nothing is below -87.3 nats in float32. A target
+        that knows its logits overrides this with a form that has no such floor.
         """
         released = self.release(x)
         return released.clamp_min(torch.finfo(released.dtype).tiny).log()
 
     def confidences(self, x: Tensor) -> Tensor:
         """Query ``x``, shape (N, *input_shape): confidences, shape (N, C), rows that sum to 1. Counts N queries."""
-        self.queries += len(x)
+        self.ledger.count(len(x))
         return self.release(x)
 
     def log_confidences(self, x: Tensor) -> Tensor:
         """Query ``x``, shape (N, *input_shape): logarithms of the confidences, in nats. Counts N queries."""
-        self.queries += len(x)
+        self.ledger.count(len(x))
         return self.release_log(x)
+
+    def asking(self, keys: Sequence[int]) -> AbstractContextManager[None]:
+        """Say which rows of an attack ask until the end of the ``with`` block; see :class:`QueryLedger`."""
+        return self.ledger.asking(keys)
+
+    def restart(self, query_budget: int | None = None) -> None:
+        """Begin an attack: rows have asked nothing yet, and random defenses draw from the start again.
+
+        Args:
+            query_budget: Inputs that each row may ask for; no limit if None.
+        """
+        self.ledger.restart(query_budget)
+
+    def fingerprint(self) -> str | None:
+        """Return the SHA-256 of the weights behind the target, or None where they are unknown.
+
+        For the judge, which refuses to let a target judge itself; no attack looks at it.
+        """
+        return None
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the target: plain values only."""
+
+
+def describe_classifier(classifier: Classifier, checkpoint: str, checkpoint_sha256: str) -> dict[str, Any]:
+    """Return what a report says of a target that was made from a classifier.
+
+    Args:
+        classifier: The classifier.
+        checkpoint: File that it was loaded from.
+        checkpoint_sha256: Digest of that file.
+    """
+    kind = type(classifier)
+    return {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "checkpoint": checkpoint,
+        "checkpoint_sha256": checkpoint_sha256,
+        "defenses": [],
+        "test_accuracy": classifier.training_info.get("test_accuracy"),
+        "training": dict(classifier.training_info),
+    }

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from mi_lightning.checkpoint import weights_digest
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.targets.base import Target
+from mi_lightning.targets.base import Target, describe_classifier
 
 
 class WhiteBox(Target):
@@ -46,15 +47,13 @@ class WhiteBox(Target):
         confidences: Tensor = self.classifier(x).log_softmax(-1)
         return confidences
 
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the classifier's weights."""
+        return weights_digest(self.classifier)
+
     def describe(self) -> dict[str, Any]:
         """Return the classifier's class, its checkpoint and what is known of its training."""
-        kind = type(self.classifier)
         return {
             "access": "white_box",
-            "class": f"{kind.__module__}.{kind.__qualname__}",
-            "checkpoint": self.checkpoint,
-            "checkpoint_sha256": self.checkpoint_sha256,
-            "defenses": [],
-            "test_accuracy": self.classifier.training_info.get("test_accuracy"),
-            "training": dict(self.classifier.training_info),
+            **describe_classifier(self.classifier, self.checkpoint, self.checkpoint_sha256),
         }

@@ -103,16 +103,14 @@ def test_shift_keeps_to_its_limit() -> None:
 
 
 def test_turn_keeps_distances_on_an_oblong_image() -> None:
-    """A dot that lies 8 pixels from the middle stays 8 pixels from it: no shear, though the sides differ."""
-    dot = torch.zeros(100, 1, 41, 21)
-    dot[:, :, 18:23, 16:21] = 1  # centre (20, 18), middle of the image (20, 10)
-    turned = make(input_shape=(1, 41, 21), **STILL | {"rotation": 40}).augment(dot)
-    turned[:, :, :, -1] = 0
-    row = (turned.sum(3)[:, 0] * torch.arange(41)).sum(1) / turned.sum((1, 2, 3))
-    column = (turned.sum(2)[:, 0] * torch.arange(21)).sum(1) / turned.sum((1, 2, 3))
-    distance = ((row - 20) ** 2 + (column - 10) ** 2).sqrt()
-    assert (row - 20).abs().max() > 4
-    assert (distance - 8).abs().max() < 0.8
+    """A soft dot 16 pixels from the middle stays 16 pixels from it: no shear, though the sides differ."""
+    rows, columns = torch.meshgrid(torch.arange(101), torch.arange(61), indexing="ij")
+    dot = (-((rows - 50) ** 2 + (columns - 46) ** 2) / 8).exp()
+    turned = make(input_shape=(1, 101, 61), **STILL | {"rotation": 60}).augment(dot.expand(100, 1, 101, 61))[:, 0]
+    total = turned.sum((1, 2))
+    row, column = (turned * rows).sum((1, 2)) / total - 50, (turned * columns).sum((1, 2)) / total - 30
+    assert row.abs().max() > 11  # 16 sin 45 degrees
+    torch.testing.assert_close((row**2 + column**2).sqrt(), torch.full((100,), 16.0), atol=0.1, rtol=0)
 
 
 def test_blur_keeps_the_mean_and_takes_the_detail(images: Tensor) -> None:
@@ -136,7 +134,7 @@ def test_noise_and_brightness_keep_to_their_limits() -> None:
 def test_training_reduces_the_loss() -> None:
     people = torch.rand(3, 1, 32, 24)
     y = torch.arange(3).repeat(8)
-    classifier = make().train()
+    classifier = make(width=8, hidden=16, dropout=0.1, blur=0.5, shift=0.03).train()
     optimizer = torch.optim.Adam(classifier.parameters(), lr=0.01)
     losses = []
     for _ in range(30):
@@ -145,7 +143,7 @@ def test_training_reduces_the_loss() -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
     assert classifier.eval()(people).argmax(1).tolist() == [0, 1, 2]
 
 

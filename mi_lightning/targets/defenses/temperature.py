@@ -1,0 +1,44 @@
+"""Flatter or sharper confidences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mi_lightning.errors import InputError
+from mi_lightning.targets.defenses.base import Defense, Gradient
+
+
+class Temperature(Defense):
+    """Release the softmax of the logits divided by a temperature: proportional to p^(1 / T).
+
+    The order of the classes stays, so the accuracy does. What is released is never all zero.
+
+    Args:
+        temperature: T, above 0. Above 1 flattens the confidences, below 1 sharpens them.
+        gradient: How a white-box attacker differentiates.
+    """
+
+    def __init__(self, *, temperature: float, gradient: Gradient = "true") -> None:
+        """Check the temperature."""
+        super().__init__(gradient=gradient)
+        if temperature <= 0:
+            raise InputError("temperature > 0", temperature, self._flag("temperature"))
+        self.temperature = temperature
+
+    def defend(self, p: Tensor) -> Tensor:
+        """Return the tempered confidences, shape (N, C); a 0 stays 0."""
+        logits = p.clamp_min(torch.finfo(p.dtype).tiny).log() / self.temperature
+        return logits.masked_fill(p == 0, -torch.inf).softmax(1)
+
+    def release_log(self, x: Tensor) -> Tensor:
+        """Return the logarithm of the tempered confidences, shape (N, C), in nats, without a floor."""
+        if self.gradient != "true":
+            return super().release_log(x)
+        return (self._behind.release_log(x) / self.temperature).log_softmax(1)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the temperature."""
+        return {"temperature": self.temperature}

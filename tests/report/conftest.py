@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mi_lightning.inversion.result import InversionResult
+from mi_lightning.metrics import Judgement
+from mi_lightning.report import write_results
+
+TARGET = {
+    "class": "mi_lightning.classifiers.SoftmaxRegression",
+    "checkpoint": "checkpoints/target.ckpt",
+    "checkpoint_sha256": "ab" * 32,
+    "defenses": [],
+    "test_accuracy": 0.95,
+}
+ATTACK = {
+    "space": {"class": "PixelSpace", "clamp": True},
+    "cost": {"class": "OneMinusConfidence"},
+    "priors": [{"class": "TotalVariation", "weight": 1e-4}],
+    "estimator": {"class": "Autograd"},
+    "optimizer": {"class": "SGD", "lr": 0.1, "momentum": 0.0},
+    "alpha": 5000,
+    "beta": 100,
+    "gamma": 0.01,
+    "restarts": 2,
+    "seed": 0,
+}
+NAMES = ("ann", "bob", "cleo")
+
+
+def make_result(shape: tuple[int, ...] = (1, 12, 10)) -> InversionResult:
+    """Two restarts of two people; of ann the second restart is the better one, of cleo the first."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(4, *shape, generator=generator)
+    return InversionResult(
+        label=torch.tensor([0, 0, 2, 2]),
+        name=("ann", "ann", "cleo", "cleo"),
+        restart=torch.tensor([0, 1, 0, 1]),
+        candidate=images * 2,
+        reconstruction=images,
+        cost=torch.tensor([0.5, 0.01, 0.02, 0.4]),
+        confidence=torch.tensor([0.5, 0.99, 0.98, 0.6]),
+        iterations=torch.tensor([5000, 100, 200, 5000]),
+        stop_reason=("max_iterations", "target_cost", "stagnation", "max_iterations"),
+        queries=torch.tensor([5001, 101, 201, 5001]),
+        seconds=torch.tensor([1.0, 0.25, 0.5, 1.0], dtype=torch.float64),
+    )
+
+
+def make_judgement(result: InversionResult) -> Judgement:
+    """The evaluator names ann right in both restarts, and takes cleo for bob."""
+    rows = len(result)
+    ramp = torch.linspace(0.1, 0.4, rows)
+    per_row = {
+        "confidence": result.confidence,
+        "evaluator_top1": torch.tensor([1.0, 1.0, 0.0, 0.0]),
+        "evaluator_top5": torch.ones(rows),
+        "evaluator_confidence": torch.tensor([0.6, 0.7, 0.2, 0.1]),
+        "identification_top1": torch.tensor([0.0, 1.0, 1.0, 0.0]),
+        **dict.fromkeys(("mse", "nrmse", "psnr", "ssim", "mse_best", "nrmse_best", "ssim_best"), ramp),
+        "psnr_best": torch.tensor([float("inf"), 1.0, float("nan"), 2.0]),
+    }
+    summary = {
+        "confidence_mean": 0.985,
+        "evaluator_top1": 0.5,
+        "evaluator_top5": 1.0,
+        "identification_top1": 1.0,
+        "evaluator_confidence_mean": 0.45,
+        "mse_mean": 0.25,
+        "nrmse_mean": 0.25,
+        "psnr_mean": 10.0,
+        "ssim_mean": 0.25,
+        "ssim_best_mean": 0.26,
+        "psnr_best_mean": float("inf"),
+    }
+    control = {"evaluator_top1": 0.5, "identification_top1": 0.0, "ssim_mean": 0.6, "nrmse_mean": 0.3}
+    return Judgement(
+        per_row=per_row,
+        summary=summary,
+        controls={"noise": control | {"ssim_mean": 0.01}, "mean_face": control, "shuffled": control},
+        chance={"evaluator_top1": 1 / 3, "evaluator_top5": 1.0, "identification_top1": 1 / 3},
+        evaluator_guess=torch.tensor([0, 0, 1, -1]),
+        best_match=torch.tensor([3, 1, 7, 8]),
+        reference_mean=result.reconstruction.flip(-1),
+        reference_best=result.reconstruction.flip(-2),
+        class_names=NAMES,
+        description={
+            "evaluator": {"class": "mi_lightning.classifiers.FaceCNN", "weights_sha256": "cd", "test_accuracy": 0.97},
+            "data": {"class_path": "mi_lightning.data.AttFaces", "split": "random", "split_seed": 0},
+        },
+    )
+
+
+@pytest.fixture
+def result() -> InversionResult:
+    return make_result()
+
+
+@pytest.fixture
+def judgement(result: InversionResult) -> Judgement:
+    return make_judgement(result)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, result: InversionResult, judgement: Judgement) -> Callable[..., Path]:
+    """Write a run and give its folder."""
+
+    def write(
+        name: str = "run",
+        *,
+        result: InversionResult = result,
+        judgement: Judgement | None = judgement,
+        target: dict[str, object] | None = None,
+        attack: dict[str, object] | None = None,
+    ) -> Path:
+        folder = tmp_path / name
+        write_results(folder, result, judgement, target=TARGET | (target or {}), attack=ATTACK | (attack or {}))
+        return folder
+
+    return write

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mi_lightning.report import pictures
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((1, 8, 6), True), ((3, 8, 6), True), ((2, 8, 6), False), ((8, 6), False), ((3200,), False), ((1, 0, 6), False)],
+)
+def test_what_can_be_shown(shape, expected):
+    assert pictures.is_picture(shape) is expected
+
+
+def test_the_input_range_becomes_black_to_white_and_the_rest_is_clipped():
+    image = torch.tensor([-2.0, -1.0, 0.0, 1.0, 5.0, float("nan")]).reshape(1, 1, 1, 6)
+    assert pictures.to_pixels(image, (-1.0, 1.0)).tolist() == [[[0, 0, 128, 255, 255, 0]]]
+
+
+def test_three_channels_come_last():
+    image = torch.zeros(2, 3, 4, 5)
+    image[1, 2] = 1
+    pixels = pictures.to_pixels(image, (0.0, 1.0))
+    assert pixels.shape == (2, 4, 5, 3)
+    assert pixels[1, 0, 0].tolist() == [0, 0, 255]
+
+
+def test_outside_range_overlooks_rounding():
+    assert pictures.outside_range(torch.tensor([0.0, 1.0 + 1e-7, 1.1, -0.1]), (0.0, 1.0)) == 0.5
+    assert pictures.outside_range(torch.zeros(0), (0.0, 1.0)) == 0
+
+
+def test_a_data_uri_is_the_picture():
+    pixels = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    kind, _, text = pictures.data_uri(pixels).partition(",")
+    assert kind == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 40])
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_a_grid_shows_every_picture_once(count, colours):
+    pixels = np.stack([np.full((6, 4, *colours), value, dtype=np.uint8) for value in range(count)])
+    sheet = pictures.grid(pixels, gap=1)
+    values, areas = np.unique(sheet[..., 0] if colours else sheet, return_counts=True)
+    assert values[:count].tolist() == list(range(count))
+    assert set(areas[:count].tolist()) == {24}
+    assert sheet.shape[1] >= sheet.shape[0] or count < 3
+
+
+def sheet(edge: tuple[int, int], **changes):
+    pixels = np.zeros((3, *edge), dtype=np.uint8)
+    settings = {
+        "names": ["ann", "bob", "cleo"],
+        "captions": ["named ann", "named cleo", ""],
+        "right": [True, False, None],
+        "heading": ["three"],
+    }
+    return Image.open(io.BytesIO(pictures.contact_sheet(pixels, pixels, **(settings | changes)))).convert("RGB")
+
+
+def test_right_is_green_and_wrong_is_red():
+    colours = {colour for _, colour in sheet((12, 10)).getcolors(maxcolors=1 << 20)}
+    assert {pictures._GOOD, pictures._BAD} <= colours
+    plain = {colour for _, colour in sheet((12, 10), right=[None] * 3).getcolors(maxcolors=1 << 20)}
+    assert not {pictures._GOOD, pictures._BAD} & plain
+
+
+@pytest.mark.parametrize("edge", [(12, 10), (112, 92), (600, 300)])
+def test_small_and_large_pictures_come_out_at_a_size_to_look_at(edge):
+    black = (np.asarray(sheet(edge))[..., 0] == 0).sum() / 6
+    assert 60 * 60 < black < 140 * 140
+
+
+def test_long_names_and_headings_fit():
+    wide = sheet((12, 10), names=["a person with a very long name " * 3] * 3, heading=["a heading " * 60])
+    assert wide.width > 2000
+    assert (np.asarray(wide)[:, -8:] == 255).all()  # the margin is empty: nothing was cut off

@@ -1,0 +1,284 @@
+"""The command line: what it writes, and one clear line for each thing that is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mi_lightning.checkpoint import load_classifier, save_classifier
+from mi_lightning.classifiers import FaceCNN
+from mi_lightning.cli import main
+
+ROOT = Path(__file__).parent.parent
+FIT = str(ROOT / "configs/fit/att_softmax.yaml")
+INVERT = str(ROOT / "configs/invert/att_softmax.yaml")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder; return exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*args: str) -> tuple[int, str, str]:
+        code = 0
+        capsys.readouterr()
+        try:
+            main(list(args))
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+@pytest.fixture
+def trained(run, face_folder):
+    """A target and an evaluator, trained by the command line on stand-in faces."""
+    for name, seed, epochs in (("target", 0, 30), ("evaluator", 1, 60)):
+        code, out, err = run(
+            *("fit", "--config", FIT, "--data.root", str(face_folder), "--data.test_per_person", "2"),
+            *("--checkpoint", f"checkpoints/{name}.ckpt", "--trainer.max_epochs", str(epochs)),
+            *("--seed_everything", str(seed), "--model.optimizer.init_args.lr", "0.2"),
+        )
+        assert code == 0, err
+        assert "test error" in out
+        assert f"checkpoints/{name}.ckpt" in out
+    return ["--data.root", str(face_folder), "--data.test_per_person", "2"]
+
+
+def invert(run, trained, *more: str):
+    return run(
+        *("invert", "--config", INVERT, "--model.classifier_ckpt", "checkpoints/target.ckpt"),
+        *("--evaluator_ckpt", "checkpoints/evaluator.ckpt", *trained, *more),
+    )
+
+
+def one_line(err: str) -> str:
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("mi-lightning: ")
+    assert "Traceback" not in err
+    return lines[0]
+
+
+# ------------------------------------------------------------------------------------------------ what works
+
+
+def test_fit_test_and_invert(run, trained, tmp_path):
+    classifier = load_classifier("checkpoints/target.ckpt")
+    assert classifier.training_info["data"]["split_seed"] == 0
+    accuracy = classifier.training_info["test_accuracy"]
+    code, out, _ = run("test", "--config", FIT, "--checkpoint", "checkpoints/target.ckpt", *trained)
+    assert code == 0
+    assert f"test error {1 - accuracy:.2%}" in out
+
+    code, out, err = invert(run, trained, "--model.max_iterations", "30")
+    assert code == 0, err
+    assert "top-1" in out
+    folder = tmp_path / "lightning_logs/invert/att_softmax/version_0"
+    names = {path.name for path in folder.iterdir()}
+    assert {"results.json", "config.yaml", "per_label.csv", "reconstructions.npz", "reconstructions.png"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    results = json.loads((folder / "results.json").read_text())
+    assert results["schema_version"] == 1
+    assert results["summary"]["rows"] == 4
+    assert results["attack"]["alpha"] == 30
+    assert results["target"]["test_accuracy"] == pytest.approx(accuracy)
+    with np.load(folder / "reconstructions.npz", allow_pickle=False) as arrays:
+        assert arrays["reconstruction"].shape == (4, 1, 8, 6)
+    with (folder / "per_label.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["s1", "s2", "s3", "s4"]
+
+
+def test_the_saved_configuration_repeats_the_run(run, trained, tmp_path):
+    assert invert(run, trained, "--model.max_iterations", "20", "--model.labels", "s2,s4")[0] == 0
+    first = tmp_path / "lightning_logs/invert/att_softmax/version_0"
+    code, _, err = run("invert", "--config", str(first / "config.yaml"))
+    assert code == 0, err
+    second = tmp_path / "lightning_logs/invert/att_softmax/version_1"
+    with np.load(first / "reconstructions.npz") as a, np.load(second / "reconstructions.npz") as b:
+        np.testing.assert_array_equal(a["reconstruction"], b["reconstruction"])
+        assert a["label"].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("command", ["", "fit", "test", "invert", "audit", "report"])
+def test_help(run, command):
+    code, out, _ = run(*([command] if command else []), "--help")
+    assert code == 0
+    assert "usage: mi-lightning" in out
+
+
+def test_help_of_invert_teaches(run):
+    _, out, _ = run("invert", "--help")
+    for words in ("alpha of [F15]", "Target cost", "Window of the stagnation rule", "people to reconstruct"):
+        assert words.lower() in " ".join(out.lower().split())
+
+
+def test_print_config_can_be_run(run, trained, tmp_path):
+    code, out, _ = invert(run, trained, "--model.max_iterations", "5", "--print_config")
+    assert code == 0
+    (tmp_path / "mine.yaml").write_text(out)
+    code, _, err = run("invert", "--config", "mine.yaml")
+    assert code == 0, err
+
+
+def test_without_data_and_evaluator_the_attack_still_runs(run, trained, tmp_path):
+    code, _, err = run(
+        *("invert", "--model.classifier_ckpt", "checkpoints/target.ckpt", "--model.max_iterations", "10"),
+        *("--model.labels", "[0, s3]"),
+    )
+    assert code == 0, err
+    results = json.loads((tmp_path / "lightning_logs/invert/default/version_0/results.json").read_text())
+    assert results["summary"]["evaluator_top1"] is None
+    assert [row["label"] for row in results["per_label"]] == [0, 2]
+
+
+def test_two_processes_from_the_command_line(trained, tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mi_lightning", "invert", "--config", INVERT),
+            *("--model.classifier_ckpt", "checkpoints/target.ckpt", "--evaluator_ckpt", "checkpoints/evaluator.ckpt"),
+            *(*trained, "--model.max_iterations", "20"),
+            *("--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "row_shard"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = json.loads((tmp_path / "lightning_logs/invert/att_softmax/version_0/results.json").read_text())
+    assert [row["name"] for row in results["per_label"]] == ["s1", "s2", "s3", "s4"]
+
+
+def test_ctrl_c_keeps_what_was_found(trained, tmp_path):
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mi_lightning", "invert", "--config", INVERT),
+            *("--model.classifier_ckpt", "checkpoints/target.ckpt", "--evaluator_ckpt", "checkpoints/evaluator.ckpt"),
+            *(*trained, "--model.max_iterations", "100000000"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run_folder = tmp_path / "lightning_logs/invert/att_softmax/version_0"
+    deadline = time.monotonic() + 120
+    while not list(run_folder.glob("config.yaml")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(2)  # from the saved configuration to the first iterations
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err[-3000:]
+    results = json.loads((run_folder / "results.json").read_text())
+    assert {row["stop_reason"] for row in results["per_label"]} == {"interrupted"}
+    assert (run_folder / "reconstructions.png").is_file()
+    assert "Traceback" not in err
+
+
+# ------------------------------------------------------------------------------------------------ what is wrong
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--model.labels", "s9"], ["s1..s4", "got s9", "--model.labels"]),
+        (["--model.labels", "4"], ["0-3", "got 4", "--model.labels"]),
+        (["--model.beta", "0"], ["beta >= 1", "got 0", "--model.beta"]),
+        (["--model.max_iterations", "0"], ["max_iterations >= 1", "got 0", "--model.max_iterations"]),
+        (["--model.gamma", "1"], ["gamma in [0, 1)", "got 1", "--model.gamma"]),
+        (["--model.gamma", "-0.5"], ["gamma in [0, 1)", "got -0.5", "--model.gamma"]),
+        (["--model.beta", "many"], ["model.beta", "many"]),
+        (["--model.classifier_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
+        (["--evaluator_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
+        (["--evaluator_ckpt", "checkpoints/target.ckpt"], ["independent", "--evaluator_ckpt"]),
+        (["--data.split_seed", "7"], ["split_seed", "got 7", "--data.split_seed"]),
+        (["--data.root", "empty"], ["empty"]),
+        (["--model.nonsense", "1"], ["nonsense"]),
+        (["--trainer.logger.init_args.save_dir", "a_file/logs"], ["can be written", "a_file"]),
+        (["--trainer.devices", "2", "--trainer.accelerator", "tpu"], ["torch_xla"]),
+    ],
+)
+def test_wrong_flags_of_invert(run, trained, tmp_path, flags, expected):
+    (tmp_path / "a_file").touch()
+    (tmp_path / "empty").mkdir()
+    code, _, err = invert(run, trained, *flags)
+    line = one_line(err)
+    assert code == 2
+    for words in expected:
+        assert words.lower() in line.lower()
+    assert not list(tmp_path.rglob("results.json"))  # nothing half-written
+
+
+def test_damaged_checkpoints(run, trained, tmp_path):
+    whole = Path("checkpoints/target.ckpt").read_bytes()
+    Path("cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    torch.save({"state_dict": {}}, "other.ckpt")
+    Path("text.ckpt").write_text("hello")
+    for name in ("cut", "other", "text"):
+        code, _, err = invert(run, trained, "--model.classifier_ckpt", f"{name}.ckpt")
+        assert code == 2
+        assert f"{name}.ckpt" in one_line(err)
+
+
+def test_a_checkpoint_of_another_class_or_shape(run, trained, face_folder, write_pgm, tmp_path):
+    save_classifier(FaceCNN(input_shape=(1, 16, 16), num_classes=4), "checkpoints/cnn.ckpt")
+    code, _, err = run("test", "--config", FIT, "--checkpoint", "checkpoints/cnn.ckpt", *trained)
+    assert code == 2
+    assert "expected a checkpoint of SoftmaxRegression, got one of FaceCNN" in one_line(err)
+    for person in range(1, 5):
+        for image in range(1, 6):
+            pixels = np.full((9, 6), 20 * person + image, dtype=np.uint8)
+            write_pgm(tmp_path / "tall" / f"s{person}" / f"{image}.pgm", pixels)
+    other = ["--data.root", "tall", "--data.test_per_person", "2"]
+    code, _, err = run("test", "--config", FIT, "--checkpoint", "checkpoints/target.ckpt", *other)
+    assert code == 2
+    assert "input of shape (1, 9, 6)" in one_line(err)
+    code, _, err = invert(run, other)
+    assert code == 2
+    assert "expected the target's input shape, (1, 8, 6), got (1, 9, 6) (--data)" in one_line(err)
+
+
+def test_fit_with_a_damaged_folder_trains_nothing(run, face_folder, tmp_path):
+    (face_folder / "s2" / "3.pgm").write_bytes(b"P5\n6 8\n255\n")
+    code, _, err = run("fit", "--config", FIT, "--data.root", str(face_folder), "--data.test_per_person", "2")
+    assert code == 2
+    assert "s2" in one_line(err)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_fit_to_a_checkpoint_that_cannot_be_written(run, face_folder, tmp_path):
+    (tmp_path / "a_file").touch()
+    code, _, err = run(
+        *("fit", "--config", FIT, "--data.root", str(face_folder), "--data.test_per_person", "2"),
+        *("--checkpoint", "a_file/x.ckpt", "--trainer.max_epochs", "1"),
+    )
+    assert code == 2
+    assert "--checkpoint" in one_line(err)
+
+
+def test_a_configuration_that_is_not_there(run):
+    code, _, err = run("invert", "--config", "absent.yaml")
+    assert code == 2
+    assert "absent.yaml" in one_line(err)
+
+
+def test_an_unknown_command(run):
+    code, _, err = run("invart")
+    assert code == 2
+    assert "invart" in one_line(err)
