@@ -19,7 +19,6 @@ from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.inversion.module import Inversion
 from mi_lightning.metrics.judge import Judge
-from mi_lightning.targets.white_box import WhiteBox
 
 if TYPE_CHECKING:
     from mi_lightning.inversion.result import InversionResult
@@ -62,6 +61,7 @@ class InversionTrainer(Trainer):
         Raises:
             InputError: If evaluator and target are the same, or do not fit each other or the references.
             MIError: If a checkpoint cannot be used or the output folder cannot be written.
+            TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
         self.judge = make_judge(model, datamodule, evaluator_ckpt)
         if self.log_dir is not None and self.is_global_zero:
@@ -71,6 +71,8 @@ class InversionTrainer(Trainer):
             # the classifier is frozen and in evaluation mode on purpose
             warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode")
             self.fit(model)
+        if model.failure is not None:
+            raise model.failure
         return model.result
 
 
@@ -86,7 +88,7 @@ def make_judge(model: Inversion, datamodule: PersonDataModule | None, evaluator_
     target = model.target
     evaluator = None if evaluator_ckpt is None else load_classifier(evaluator_ckpt)
     if evaluator is not None:
-        if isinstance(target, WhiteBox) and weights_digest(evaluator) == weights_digest(target.classifier):
+        if weights_digest(evaluator) == target.fingerprint():
             raise InputError(
                 "an evaluator that is independent of the target",
                 f"{evaluator_ckpt}, which has the target's weights",
@@ -100,8 +102,7 @@ def make_judge(model: Inversion, datamodule: PersonDataModule | None, evaluator_
         datamodule.setup("fit")
         _same("input shape", target.input_shape, tuple(datamodule.input_shape), "--data")
         _same("people", target.class_names, tuple(datamodule.class_names), "--data")
-        if isinstance(target, WhiteBox):
-            _same_split(target.classifier.training_info.get("data"), datamodule.describe())
+        _same_split(target.describe().get("training", {}).get("data"), datamodule.describe())
     return Judge(evaluator, datamodule)
 
 

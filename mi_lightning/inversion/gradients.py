@@ -22,7 +22,7 @@ class Objective(nn.Module):
 
     Args:
         target: What is asked.
-        space: Decodes candidates to inputs.
+        space: Decodes candidates to inputs, and says whether the cost looks at these or at something else.
         cost: Cost of the confidences.
         priors: Added to the cost.
     """
@@ -31,6 +31,7 @@ class Objective(nn.Module):
         """Keep the parts."""
         super().__init__()
         self.target, self.space, self.cost, self.priors = target, space, cost, nn.ModuleList(priors)
+        self.view = space.view(target)
 
     def forward(self, z: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate candidates; one query each.
@@ -42,11 +43,12 @@ class Objective(nn.Module):
         Returns:
             The cost with priors and the cost without, each of shape (N,).
         """
-        x = self.space.decode(z)
-        bare = self.cost(self.target, x, label)
-        total = bare
-        for prior in self.priors:
-            total = total + prior(x)
+        shown = self.space.present(z)
+        total = bare = self.cost(self.view, shown, label)
+        if len(self.priors):
+            x = shown if self.view is self.target else self.space.decode(z)
+            for prior in self.priors:
+                total = total + prior(x)
         return total, bare
 
 

@@ -21,7 +21,9 @@ from mi_lightning.inversion.gradients import Autograd, Evaluation, GradientEstim
 from mi_lightning.inversion.result import STOP_REASONS, InversionResult
 from mi_lightning.inversion.rows import Rows, parse_labels
 from mi_lightning.inversion.spaces import PixelSpace, Space
-from mi_lightning.targets.base import Target
+from mi_lightning.targets.base import Target, TargetError
+from mi_lightning.targets.black_box import BlackBox
+from mi_lightning.targets.defenses.base import Defense, defend
 from mi_lightning.targets.white_box import WhiteBox
 
 
@@ -36,8 +38,12 @@ class Inversion(LightningModule):
     against the stop rules. The result is the best of x_0 ... x_i, not the last.
 
     Args:
-        classifier_ckpt: Checkpoint of the classifier to attack in the open (white box). Give this or ``target``.
+        classifier_ckpt: Checkpoint of the classifier to attack. Give this or ``target``.
         target: Target to attack.
+        access: What the attacker may touch of ``classifier_ckpt``: the classifier itself, or its confidences.
+        defenses: What stands in front of the target, the first one next to it.
+        query_budget: Inputs that each row may ask for; an iteration that would take more is not begun, and the row
+            stops with what it has. No limit if None.
         space: Where the candidates live; pixels if None.
         cost: Cost of the confidences; 1 - p if None.
         priors: Added to the cost.
@@ -72,6 +78,9 @@ class Inversion(LightningModule):
         classifier_ckpt: str | None = None,
         *,
         target: Target | None = None,
+        access: Literal["white_box", "black_box"] = "white_box",
+        defenses: list[Defense] | None = None,
+        query_budget: int | None = None,
         space: Space | None = None,
         cost: Cost | None = None,
         priors: list[Prior] | None = None,
@@ -95,6 +104,8 @@ class Inversion(LightningModule):
                 raise InputError(f"{name} >= 1", value, f"--model.{name}")
         if chunk_size is not None and chunk_size < 1:
             raise InputError("chunk_size >= 1", chunk_size, "--model.chunk_size")
+        if query_budget is not None and query_budget < 1:
+            raise InputError("query_budget >= 1", query_budget, "--model.query_budget")
         if seed < 0:
             raise InputError("seed >= 0", seed, "--model.seed")
         self._stops: list[Callback] = []
@@ -103,7 +114,8 @@ class Inversion(LightningModule):
         if gamma is not None:
             self._stops.append(TargetCostStop(gamma))
         self.automatic_optimization = False
-        self.classifier_ckpt, self._target = classifier_ckpt, target
+        self.classifier_ckpt, self._target, self._complete = classifier_ckpt, target, False
+        self.access, self.defenses, self.query_budget = access, list(defenses or []), query_budget
         self.space, self.cost = space or PixelSpace(), cost or OneMinusConfidence()
         self.priors: list[Prior] = list(priors or [])
         self.estimator, self.gradient_filter = estimator or Autograd(), gradient_filter
@@ -112,6 +124,7 @@ class Inversion(LightningModule):
         self.max_iterations, self.beta, self.gamma, self.stagnation_rule = max_iterations, beta, gamma, stagnation_rule
         self.block, self.chunk_size = block, chunk_size
         self.stop_requested = False
+        self.failure: TargetError | None = None
         self._result: InversionResult | None = None
         self._objective: Objective | None = None
 
@@ -119,23 +132,15 @@ class Inversion(LightningModule):
 
     @property
     def target(self) -> Target:
-        """The target, loaded from ``classifier_ckpt`` at the first use.
+        """The target behind its defenses, loaded from ``classifier_ckpt`` at the first use.
 
         Raises:
-            InputError: If neither or both of target and checkpoint were given, or the attack needs gradients that the
-                target does not give.
+            InputError: If neither or both of target and checkpoint were given, a defense does not fit, or the attack
+                needs gradients that the target does not give.
             MIError: If the checkpoint cannot be used.
         """
-        if self._target is None:
-            if self.classifier_ckpt is None:
-                raise InputError("a checkpoint or a target to attack", "neither", "--model.classifier_ckpt")
-            self._target = WhiteBox(
-                load_classifier(self.classifier_ckpt),
-                checkpoint=str(self.classifier_ckpt),
-                checkpoint_sha256=file_digest(self.classifier_ckpt),
-            )
-        elif self.classifier_ckpt is not None and not isinstance(self._target, WhiteBox):
-            raise InputError("either a checkpoint or a target", "both", "--model.classifier_ckpt, --model.target")
+        if self._target is None or not self._complete:
+            self._target, self._complete = defend(self._make_target(), self.defenses), True
         if self.estimator.needs_gradients and not self._target.differentiable:
             raise InputError(
                 "a target that gives gradients, or an estimator that only queries",
@@ -143,6 +148,21 @@ class Inversion(LightningModule):
                 "--model.estimator",
             )
         return self._target
+
+    def _make_target(self) -> Target:
+        """Return the target that was given, or the one of the checkpoint, without defenses."""
+        if self._target is not None:
+            if self.classifier_ckpt is not None:
+                raise InputError("either a checkpoint or a target", "both", "--model.classifier_ckpt, --model.target")
+            if self.access == "black_box" and self._target.differentiable:
+                got = f"{type(self._target).__name__}, which gives gradients"
+                raise InputError("a target that only answers, or a checkpoint", got, "--model.access")
+            return self._target
+        if self.classifier_ckpt is None:
+            raise InputError("a checkpoint or a target to attack", "neither", "--model.classifier_ckpt")
+        classifier, digest = load_classifier(self.classifier_ckpt), file_digest(self.classifier_ckpt)
+        make = WhiteBox if self.access == "white_box" else BlackBox.of
+        return make(classifier, checkpoint=str(self.classifier_ckpt), checkpoint_sha256=digest)
 
     @property
     def result(self) -> InversionResult:
@@ -189,6 +209,7 @@ class Inversion(LightningModule):
             "beta": self.beta,
             "stagnation_rule": self.stagnation_rule if self.beta is not None else None,
             "gamma": self.gamma,
+            "query_budget": self.query_budget,
             "restarts": self.restarts,
             "seed": self.seed,
             "block": self.block,
@@ -207,6 +228,7 @@ class Inversion(LightningModule):
         world = self.trainer.world_size
         if world > len(rows):
             raise InputError(f"at most {len(rows)} devices for {len(rows)} rows", world, "--trainer.devices")
+        target.restart(self.query_budget)
         self.space.bind(target)
         self._objective = Objective(target, self.space, self.cost, self.priors)
         self._own_rows = rows.select(slice(self.trainer.global_rank, None, world))
@@ -216,7 +238,7 @@ class Inversion(LightningModule):
             for start in range(0, len(self._own_rows), self._chunk)
         ]
         self._finished: list[InversionResult] = []
-        self._result, self.stop_requested, self.iteration = None, False, 0
+        self._result, self.stop_requested, self.failure, self.iteration = None, False, None, 0
         self.rows = self._waiting.pop(0)
         self.candidate = nn.Parameter(self.space.initial(self.rows))
 
@@ -245,8 +267,17 @@ class Inversion(LightningModule):
         optimizer = self.optimizers()
         iterations = min(self.block, self.max_iterations - self.iteration)
         for k in range(iterations):
-            # one step a block goes through Lightning's wrapper, which keeps `global_step` and checkpoints alive
-            self._iterate(optimizer if k == iterations - 1 else self._optimizer)  # type: ignore[arg-type]
+            if self._budget_spent():
+                self.deactivate(torch.ones_like(self.active), "query_budget")
+                break
+            done = self.iteration
+            try:
+                # one step a block goes through Lightning's wrapper, which keeps `global_step` and checkpoints alive
+                self._iterate(optimizer if k == iterations - 1 else self._optimizer)  # type: ignore[arg-type]
+            except TargetError as failure:
+                self.failure, self.iteration = failure, done
+                self.deactivate(torch.ones_like(self.active), "target_error")
+                break
             if self.stop_requested:
                 self.deactivate(torch.ones_like(self.active), "interrupted")
                 break
@@ -256,8 +287,11 @@ class Inversion(LightningModule):
                     break
         if len(self.rows):
             self._end_block()
-        if len(self.rows) == 0 and self._waiting and not self.stop_requested:
-            self._next_chunk()
+        if len(self.rows) == 0 and self._waiting and not self.stop_requested and self.failure is None:
+            try:
+                self._next_chunk()
+            except TargetError as failure:
+                self.failure, self.rows = failure, self.rows.select(slice(0))  # these rows have found nothing
 
     def on_train_end(self) -> None:
         """Gather the rows of all processes and hand them to the callbacks."""
@@ -280,10 +314,25 @@ class Inversion(LightningModule):
         self.iteration += 1
         for callback in self._callbacks:
             callback.on_candidate_update(self.trainer, self, self.iteration)
-        evaluation = self.estimator.evaluate(self._objective_(), candidate, self.rows, self._label)
+        evaluation = self._evaluate()
         self._record(evaluation)
         for callback in self._callbacks:
             callback.on_iteration_end(self.trainer, self, self.iteration, evaluation.cost)
+
+    def _evaluate(self) -> Evaluation:
+        """Evaluate the candidates; the target knows which rows ask."""
+        with self.target.asking(self.rows.keys):
+            return self.estimator.evaluate(self._objective_(), self.candidate, self.rows, self._label)
+
+    def _budget_spent(self) -> bool:
+        """Whether one more iteration would take the active rows, which all asked the same number, over the budget."""
+        return self.query_budget is not None and int(self._queries(self.iteration + 1)) > self.query_budget
+
+    def _queries(self, iterations: Tensor | int) -> Tensor:
+        """Queries of a row in so many iterations: each iterate is evaluated, x_0 included; gradients cost the rest."""
+        evaluation = self.estimator.queries_per_evaluation
+        gradient = self.estimator.queries_per_gradient(self.candidate[0].numel())
+        return torch.as_tensor(evaluation + iterations * (evaluation + gradient))
 
     def _record(self, evaluation: Evaluation) -> None:
         """Keep cost and candidate of the active rows that are better than before."""
@@ -324,7 +373,8 @@ class Inversion(LightningModule):
         self._left: list[InversionResult] = []  # rows of this chunk that have stopped
         self._left_index: list[int] = []
         self._index = torch.arange(count)  # place in the chunk of each row in the batch
-        self._record(self.estimator.evaluate(self._objective_(), self.candidate, self.rows, self._label))
+        self.estimator.reset()
+        self._record(self._evaluate())
         for callback in self._callbacks:
             callback.on_chunk_start(self.trainer, self)
 
@@ -389,10 +439,15 @@ class Inversion(LightningModule):
             confidence=self.cost.confidence(self._best_bare).float().cpu(),
             iterations=iterations,
             stop_reason=tuple(STOP_REASONS[code] for code in self._stop_code.tolist()),
-            # one query to evaluate each iterate, x_0 included, and what each gradient costs beyond it
-            queries=1 + iterations * (1 + self.estimator.queries_per_gradient),
+            queries=self._queries_asked(iterations),
             seconds=self._seconds[self._index],
         )
+
+    def _queries_asked(self, iterations: Tensor) -> Tensor:
+        """Queries of each row in the batch until it stopped, shape (R,)."""
+        if self.estimator.needs_gradients:  # a stopped row stays in the batch until the end of its block
+            return self._queries(iterations)
+        return torch.tensor([self.target.ledger.of(key) for key in self.rows.keys], dtype=torch.int64)
 
     def progress(self) -> InversionResult:
         """Return the best iterates so far of the rows that have been started on this process, in row order."""

@@ -18,6 +18,7 @@ STOP_REASONS = (
     "diverged",
     "interrupted",
     "query_budget",
+    "target_error",
 )
 
 

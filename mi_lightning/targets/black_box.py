@@ -97,10 +97,10 @@ class Remote(Target):
 
     def describe(self) -> dict[str, Any]:
         """Return what is known: the function's name, and the classifier's figures where it was made from one."""
-        function = self.function if hasattr(self.function, "__qualname__") else type(self.function)
+        function: Any = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return {
             "access": "black_box",
-            "class": f"{function.__module__}.{function.__qualname__}",  # type: ignore[attr-defined]
+            "class": f"{function.__module__}.{function.__qualname__}",
             "checkpoint": "",
             "checkpoint_sha256": None,
             "defenses": [],

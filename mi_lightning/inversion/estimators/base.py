@@ -54,7 +54,8 @@ class Questions:
         each = points[0, ..., 0].numel()
         with self.objective.target.asking(self.rows.keys[where]):
             _, bare = self.objective(points.view(-1, *self.shape), self.label[where].repeat_interleave(each))
-        return bare.view(points.shape[:-1])
+        cost: Tensor = bare.view(points.shape[:-1])
+        return cost
 
     def blocks(self, items: int, queries_per_item: int) -> Iterator[tuple[slice, list[slice]]]:
         """Cut rows x items into batches of at most ``limit`` queries (or one item, if that is more).

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mi_lightning.errors import InputError
-from mi_lightning.inversion.estimators.base import QueryEstimator, Questions, apart, flag
+from mi_lightning.inversion.estimators.base import QueryEstimator, Questions, flag
 
 
 class FiniteDifference(QueryEstimator):
@@ -62,20 +62,23 @@ class FiniteDifference(QueryEstimator):
         else:
             index = questions.rows.draw(lambda generator: torch.randperm(size, generator=generator)[:count])
         index = index.to(z.device)
-        middle, half = (value.gather(1, index) for value in apart(z, self.delta, questions.bounds))
-        slope = torch.zeros_like(middle)
+        here = z.gather(1, index)
+        ends = torch.stack((here + self.delta, here - self.delta), 1)
+        if questions.bounds is not None:
+            ends.clamp_(*questions.bounds)
+        slope = torch.zeros_like(here)
         queries = z.new_empty(0)
         for where, parts in questions.blocks(count, 2):
             for part in parts:
-                n = part.stop - part.start
-                here = index[where, part, None]
-                if queries.shape[0] != where.stop - where.start or queries.shape[2] != n or part.start == 0:
-                    queries = z[where, None, None].expand(-1, 2, n, -1).contiguous()
-                queries[:, 0].scatter_(2, here, (middle + half)[where, part, None])
-                queries[:, 1].scatter_(2, here, (middle - half)[where, part, None])
+                shape = (where.stop - where.start, 2, part.stop - part.start, size)
+                if queries.shape != shape or part.start == 0:
+                    queries = z[where, None, None].expand(shape).contiguous()
+                moved = index[where, None, part, None].expand(*shape[:3], 1)
+                queries.scatter_(3, moved, ends[where, :, part, None])
                 cost = questions.cost(queries, where)
                 slope[where, part] = (cost[:, 0] - cost[:, 1]).to(slope)
                 # only what was moved is put back: the batch is not written anew for the next coordinates
-                queries.scatter_(3, here[:, None].expand(-1, 2, -1, -1), z[where].gather(1, index[where, part])[:, None, :, None].expand(-1, 2, -1, -1))
-        slope = (slope / (2 * half)).masked_fill_(half == 0, 0.0) * (size / count)
+                queries.scatter_(3, moved, here[where, None, part, None].expand(*shape[:3], 1))
+        distance = ends[:, 0] - ends[:, 1]
+        slope = (slope / distance).masked_fill_(distance == 0, 0.0) * (size / count)
         return torch.zeros_like(z).scatter_(1, index, slope)

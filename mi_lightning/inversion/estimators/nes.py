@@ -70,7 +70,7 @@ class NES(QueryEstimator):
                     queries.clamp_(*questions.bounds)
                 cost = questions.cost(queries, where)
                 if questions.bounds is not None:
-                    step = (queries[:, 0] - queries[:, 1]).div_(2)
+                    torch.sub(queries[:, 0], queries[:, 1], out=step).div_(2)
                 total[where] += torch.bmm((cost[:, :1] - cost[:, 1:]).to(step), step)[:, 0]
         square = self._mean_square(z, questions.bounds)
         return (total / (2 * self.pairs * square)).masked_fill_(square == 0, 0.0)
@@ -99,7 +99,8 @@ def _density(x: Tensor) -> Tensor:
 
 def _tail(x: Tensor) -> Tensor:
     """Probability that N(0, 1) exceeds x."""
-    return 0.5 * torch.special.erfc(x / math.sqrt(2))
+    tail: Tensor = torch.special.erfc(x / math.sqrt(2)) / 2
+    return tail
 
 
 def _below(x: Tensor) -> Tensor:

@@ -154,19 +154,19 @@ def renormalise(p: Tensor) -> Tensor:
 
 
 class _PassBack(torch.autograd.Function):
-    """Shows one tensor and passes a multiple of its gradient to another of the same shape."""
+    """Shows one tensor in place of another of the same shape, to which a multiple of its gradient goes."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, shown: Tensor, behind: Tensor, factor: float) -> Tensor:
+    def forward(ctx: FunctionCtx, behind: Tensor, shown: Tensor, factor: float) -> Tensor:
         ctx.factor = factor  # type: ignore[attr-defined]
-        return shown.clone()
+        return torch.empty_like(behind).copy_(shown)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[None, Tensor, None]:
-        return None, gradients[0] * ctx.factor, None  # type: ignore[attr-defined]
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0] * ctx.factor, None, None  # type: ignore[attr-defined]
 
 
 def _pass_back(shown: Tensor, behind: Tensor, factor: float) -> Tensor:
     """Return ``shown``, whose gradient times ``factor`` goes to ``behind``."""
-    result: Tensor = _PassBack.apply(shown, behind, factor)
+    result: Tensor = _PassBack.apply(behind, shown, factor)
     return result

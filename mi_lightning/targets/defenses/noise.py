@@ -56,9 +56,7 @@ class GaussianNoise(Defense):
     def _noise(self, p: Tensor) -> Tensor:
         """Standard normal numbers, like ``p``."""
         count = self.ledger.share(len(p))
-        draws = [
-            normal(count, p.shape[1], self._stream(key)) for key in self.ledger.askers or (None,)
-        ]
+        draws = [normal(count, p.shape[1], self._stream(key)) for key in self.ledger.askers or (None,)]
         return torch.cat(draws).to(p)
 
     def _stream(self, key: int | None) -> torch.Generator:
