@@ -29,7 +29,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -351,7 +351,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run both races."""
     args = arguments()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     if not args.skip_art and importlib.util.find_spec("art") is None:
         sys.exit(
             "expected the Adversarial Robustness Toolbox, got none in this environment: pip install "
@@ -391,6 +391,8 @@ def main() -> None:
             )
             for size in ([] if args.skip_art else args.batch_size_art)
         ]
+        if arts:
+            art_miface(linear, shape, replace(fixed, alpha=1), classes)  # the import is no part of the race
         second = [bare_fixed, whole_fixed, *arts]
         race(second, console)
 

@@ -82,6 +82,7 @@ def test_fit_test_and_invert(run, trained, tmp_path):
     code, out, _ = run("test", "--config", FIT, "--checkpoint", "checkpoints/target.ckpt", *trained)
     assert code == 0
     assert f"test error {1 - accuracy:.2%}" in out
+    assert not (tmp_path / "config.yaml").exists()
 
     code, out, err = invert(run, trained, "--model.max_iterations", "30")
     assert code == 0, err

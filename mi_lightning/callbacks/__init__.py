@@ -1,10 +1,11 @@
-"""Callbacks: stop rules, the dashboard and the writer of results."""
+"""Callbacks: stop rules, Process-DAE, the dashboard and the writer of results."""
 
 from __future__ import annotations
 
 from mi_lightning.callbacks.base import InversionCallback
 from mi_lightning.callbacks.dashboard import Dashboard
+from mi_lightning.callbacks.process_dae import ProcessDAE
 from mi_lightning.callbacks.results import ResultsWriter
 from mi_lightning.callbacks.stopping import StagnationStop, TargetCostStop
 
-__all__ = ["Dashboard", "InversionCallback", "ResultsWriter", "StagnationStop", "TargetCostStop"]
+__all__ = ["Dashboard", "InversionCallback", "ProcessDAE", "ResultsWriter", "StagnationStop", "TargetCostStop"]

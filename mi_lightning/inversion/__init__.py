@@ -8,7 +8,7 @@ from mi_lightning.inversion.initial import GivenImage, Initial, MidGrey, Noise, 
 from mi_lightning.inversion.module import Inversion
 from mi_lightning.inversion.result import InversionResult
 from mi_lightning.inversion.rows import Rows
-from mi_lightning.inversion.spaces import PixelSpace, Space
+from mi_lightning.inversion.spaces import LatentSpace, PixelSpace, Space
 
 __all__ = [
     "L2",
@@ -21,6 +21,7 @@ __all__ = [
     "Initial",
     "Inversion",
     "InversionResult",
+    "LatentSpace",
     "MidGrey",
     "NegativeLogConfidence",
     "Noise",

@@ -223,12 +223,13 @@ class LatentSpace(Space):
         """
         super().bind(target)
         white_box = _white_box(target)
-        classifier = None if white_box is None else white_box.classifier
+        classifier: object = None if white_box is None else white_box.classifier
         codec = classifier if isinstance(classifier, Codec) else None
         if self.look_at == "code" and (codec is None or white_box is not target):
             got = f"a {type(target).__name__}" + ("" if classifier is None else f" of a {type(classifier).__name__}")
             raise InputError(
-                "a target in the open whose last layer takes a code (StackedDAE), or look_at image", got,
+                "a target in the open whose last layer takes a code (StackedDAE), or look_at image",
+                got,
                 f"{_FLAG}.look_at",
             )
         if self.decoder is None and codec is None:
@@ -237,18 +238,18 @@ class LatentSpace(Space):
                 f"none and a {type(target if classifier is None else classifier).__name__}",
                 f"{_FLAG}.decoder",
             )
-        size = self.code_size if self.code_size is not None else None if codec is None else codec.code_size
-        if size is None:
+        own = self.code_size if codec is None else codec.code_size
+        self._size = self.code_size or own or 0
+        if self._size == 0:
             raise InputError("the code_size of the decoder", "none", f"{_FLAG}.code_size")
-        if codec is not None and size != codec.code_size and (self.look_at == "code" or self.decoder is None):
-            raise InputError(f"the code_size of the target, {codec.code_size}", size, f"{_FLAG}.code_size")
-        self._size = size
+        if own != self._size and (self.look_at == "code" or self.decoder is None):
+            raise InputError(f"the code_size of the target, {own}", self._size, f"{_FLAG}.code_size")
         # the classifier's own methods, not the classifier: it belongs to the target
         self._encode = codec.encode if codec is not None and self.decoder is None else None
         if self.decoder is not None:
             self._load(self.decoder)
         self._decode: Callable[[Tensor], Tensor] = codec.decode if codec and self.decoder is None else self._given
-        self._try_decoder()
+        self._try_decoder(target if self.decoder is None else self.decoder)
 
     def initial(self, rows: Rows) -> Tensor:
         """Return the initial codes, shape (R, code_size)."""
@@ -277,9 +278,10 @@ class LatentSpace(Space):
         """Return the last layer of the classifier if the cost looks at the code, else the target."""
         if self.look_at == "image":
             return target
-        if not isinstance(target, WhiteBox) or not isinstance(target.classifier, Codec):
+        codec: object = target.classifier if isinstance(target, WhiteBox) else None
+        if not isinstance(target, WhiteBox) or not isinstance(codec, Codec):
             raise RuntimeError("the space is not bound to this target: call bind first")
-        return CodeView(target, target.classifier)
+        return CodeView(target, codec)
 
     def present(self, z: Tensor) -> Tensor:
         """Return the code, or the input that it stands for, as the cost looks at it."""
@@ -329,12 +331,13 @@ class LatentSpace(Space):
         self.weights_sha256 = file_digest(path)
 
     @torch.no_grad()
-    def _try_decoder(self) -> None:
-        """Decode one code."""
+    def _try_decoder(self, owner: nn.Module) -> None:
+        """Decode one code, on the device of the weights."""
+        device = next((parameter.device for parameter in owner.parameters()), None)
         name = "the target's decoders" if self.decoder is None else type(self.decoder).__name__
         flag = f"{_FLAG}.decoder"
         try:
-            x = self._decode(torch.zeros(1, self._size))
+            x = self._decode(torch.zeros(1, self._size, device=device))
         except (RuntimeError, ValueError, IndexError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"a decoder of codes of size {self._size}", f"{name}: {reason}", flag) from None

@@ -31,6 +31,35 @@ def _check_range(data_range: float) -> None:
         raise InputError("data_range > 0", data_range, "data_range")
 
 
+def into_range(x: Tensor, input_range: tuple[float, float]) -> Tensor:
+    """Bring inputs into the range that a classifier expects; those that are inside stay as they are.
+
+    An attack without a clamp leaves the range. What it found is then in the differences of the values, not in the
+    values, so each such input is shifted and stretched until its least and greatest value fill the range, as one does
+    to look at it. Excursions below a thousandth of the range are cut off.
+
+    Args:
+        x: Inputs ``(R, *S)``.
+        input_range: Least and greatest value of an input.
+
+    Returns:
+        Inputs of the same shape, all values in the range.
+
+    Example:
+        >>> into_range(torch.tensor([[-1.0, 1.0, 3.0], [0.2, 0.4, 0.6]]), (0.0, 1.0))
+        tensor([[0.0000, 0.5000, 1.0000],
+                [0.2000, 0.4000, 0.6000]])
+    """
+    low, high = input_range
+    least, greatest = torch.aminmax(x.flatten(1), dim=1)
+    margin = (high - low) / 1000
+    outside = (least < low - margin) | (greatest > high + margin)
+    shape = (-1, *[1] * (x.ndim - 1))
+    scale = (high - low) / (greatest - least).clamp_min(torch.finfo(x.dtype).tiny)
+    stretched = (x - least.view(shape)) * scale.view(shape) + low
+    return torch.where(outside.view(shape), stretched, x).clamp(low, high)
+
+
 def mse(reconstruction: Tensor, original: Tensor) -> Tensor:
     """Mean squared error of each row, ``mean((x - y)^2)`` over all its values.
 

@@ -185,6 +185,9 @@ class Judge:
     def judge(self, result: InversionResult) -> Judgement:
         """Judge an attack.
 
+        Reconstructions that leave the input range are stretched into it first
+        (:func:`~mi_lightning.metrics.functional.into_range`), as one does to look at them.
+
         Args:
             result: What it found.
 
@@ -199,9 +202,10 @@ class Judge:
         self._check(result)
         chosen = best_rows(result)
         label = result.label[chosen]
-        images, labels = [result.reconstruction.float()], [result.label]
+        seen = functional.into_range(result.reconstruction.float(), self.input_range)
+        images, labels = [seen], [result.label]
         sections = {"rows": len(result)}
-        for name, image, of in self._controls(result.reconstruction[chosen].float(), label):
+        for name, image, of in self._controls(seen[chosen], label):
             images.append(image)
             labels.append(of)
             sections[name] = len(of)

@@ -99,7 +99,7 @@ def build_report(
         rows=_table_rows(names, found),
         people=_people(names, found),
         judged=any(run.summary.get("evaluator_top1") is not None for run in found),
-        dark=any(_is_dark(run) for run in found),
+        hard_to_see=any(_hard_to_see(run) for run in found),
         shown=any(pictures.is_picture(run.data.get("input_shape", ())) for run in found),
         parameters=_side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in found]),
         circumstances=_side_by_side([_circumstances(run) for run in found]),
@@ -216,9 +216,10 @@ def warnings(run: RunResults) -> list[str]:
     if diverged := run.summary.get("stop_reasons", {}).get("diverged"):
         found.append(f"{diverged} of {run.summary['rows']} rows diverged (their cost was no longer a number).")
     if (outside := run.summary.get("outside_range")) and outside > 0:
-        low, high = run.data.get("input_range", (0, 1))
+        low, high = _input_range(run)
         found.append(
-            f"{_show(outside, 'share')} of the values lie outside [{low:g}, {high:g}]; pictures show them clipped."
+            f"{_show(outside, 'share')} of the values lie outside [{low:g}, {high:g}]; pictures are shown clipped, and "
+            "judged after they have been stretched into the range, one by one."
         )
     return found
 
@@ -356,25 +357,31 @@ def _cell(
         "picture": None,
         "closest": None,
         "stretch": "",
+        "stretched": None,
     }
     if run is not None and arrays is not None:
-        low, high = run.data.get("input_range", (0.0, 1.0))
         image = torch.from_numpy(arrays["reconstruction"][index : index + 1])
-        pixels = pictures.to_pixels(image, (low, high))[0]
+        pixels = pictures.to_pixels(image, _input_range(run))[0]
+        clipped = pictures.outside_range(image, _input_range(run)) > 0.001
         cell |= {
             "picture": pictures.data_uri(pixels),
             "closest": _reference(arrays, "reference_best", index),
-            "stretch": _stretch(pixels),
+            # a filter of the page brings out what is faint, but not what was clipped: that needs a picture of its own
+            "stretch": "" if clipped else _stretch(pixels),
+            "stretched": pictures.data_uri(pictures.stretched(image)[0]) if clipped else None,
         }
     return cell
 
 
-def _is_dark(run: RunResults) -> bool:
-    """Whether the middle picture of a run uses less than half of the grey levels."""
-    images = run.arrays["reconstruction"][run.best_index]
+def _hard_to_see(run: RunResults) -> bool:
+    """Whether the pictures of a run show little unless their contrast is stretched."""
+    images = torch.from_numpy(run.arrays["reconstruction"][run.best_index])
+    return pictures.is_picture(images.shape[1:]) and pictures.hard_to_see(images, _input_range(run))
+
+
+def _input_range(run: RunResults) -> tuple[float, float]:
     low, high = run.data.get("input_range", (0.0, 1.0))
-    used = np.subtract(*np.percentile(images.reshape(len(images), -1).clip(low, high), (99, 1), axis=1))
-    return bool(pictures.is_picture(images.shape[1:]) and np.median(used) < 0.5 * (high - low))
+    return float(low), float(high)
 
 
 def _stretch(pixels: pictures.Pixels) -> str:
@@ -407,8 +414,14 @@ def _circumstances(run: RunResults) -> dict[str, Any]:
         "versions": run.data["package_versions"],
         "evaluator": run.data.get("evaluator") or {},
         "data": run.data.get("data") or {},
-        "folder": str(run.folder),
+        "folder": str(_from_here(run.folder)),
     }
+
+
+def _from_here(path: Path) -> Path:
+    """The path from the working folder if it lies below it: a page that is passed on need not tell where that was."""
+    path, here = path.resolve(), Path.cwd().resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _config(run: RunResults) -> str:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -43,6 +44,39 @@ def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
     scaled = ((images.detach().float().cpu() - low) / (high - low)).nan_to_num(nan=0.0).clamp(0, 1)
     pixels: Pixels = (scaled * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def stretched(images: Tensor) -> Pixels:
+    """Spread the values of each image (1st to 99th percentile) over black to white, wherever they lie.
+
+    For looking at images whose contrast is low, or whose values leave the input range.
+
+    Args:
+        images: Shape (N, C, H, W), C = 1 or 3. A flat image comes out black.
+
+    Returns:
+        As :func:`to_pixels`.
+    """
+    values = images.detach().float().cpu().nan_to_num(nan=0.0)
+    low, high = _levels(values).reshape(2, -1, 1, 1, 1)
+    return to_pixels((values - low) / (high - low).clamp_min(1e-12), (0.0, 1.0))
+
+
+def hard_to_see(images: Tensor, input_range: tuple[float, float]) -> bool:
+    """Whether pictures over the input range show little.
+
+    That is: half of them use less than half of the grey levels, or more than a hundredth of all values is clipped.
+    """
+    low, high = input_range
+    darkest, brightest = _levels(images.clamp(low, high))
+    faint = (brightest - darkest).median() < 0.5 * (high - low)
+    return bool(faint) or outside_range(images, input_range) > 0.01
+
+
+def _levels(images: Tensor) -> Tensor:
+    """1st and 99th percentile of each image, shape (2, N)."""
+    # not torch.quantile, which takes 16 million values at most
+    return torch.from_numpy(np.percentile(images.flatten(1).numpy(), (1, 99), axis=1).astype(np.float32))
 
 
 def outside_range(images: Tensor, input_range: tuple[float, float]) -> float:
@@ -94,19 +128,17 @@ def grid(pixels: Pixels, *, gap: int = 2, width_to_height: float = 1.6) -> Pixel
 
 
 def contact_sheet(
-    reconstructions: Pixels,
-    photographs: Pixels | None,
+    pictures: Sequence[Pixels],
     *,
     names: Sequence[str],
     captions: Sequence[str],
     right: Sequence[bool | None],
     heading: Sequence[str],
 ) -> bytes:
-    """Draw all people on one sheet: photograph, reconstruction, name, caption.
+    """Draw all people on one sheet: their pictures side by side, name, caption.
 
     Args:
-        reconstructions: Shape (N, H, W) or (N, H, W, 3), N >= 1.
-        photographs: What stands to the left of each, same shape; nothing if None.
+        pictures: What stands side by side for each person, one or more of shape (N, H, W) or (N, H, W, 3), N >= 1.
         names: Name of each person.
         captions: A few words under each name.
         right: Whether the evaluator names the person: the caption is green, red, or (None) grey.
@@ -115,16 +147,15 @@ def contact_sheet(
     Returns:
         A PNG file.
     """
-    height, width = reconstructions.shape[1:3]
+    height, width = pictures[0].shape[1:3]
     scale = _EDGE / max(height, width)
     scale = max(1, round(scale)) if scale > 1 else scale
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     bold, plain, small = (ImageFont.load_default(points) for points in (17, 13, 13))
-    beside = [photographs, reconstructions] if photographs is not None else [reconstructions]
 
     ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     words = [max(ruler.textlength(n, plain), ruler.textlength(c, small)) for n, c in zip(names, captions, strict=True)]
-    tile_width = max(len(beside) * (size[0] + 4) - 4, math.ceil(max(words)))
+    tile_width = max(len(pictures) * (size[0] + 4) - 4, math.ceil(max(words)))
     tile_height = size[1] + 42
     columns = max(1, min(len(names), 1240 // (tile_width + 24)))
     margin, top = 24, 24 + 22 * len(heading) + 14
@@ -144,8 +175,8 @@ def contact_sheet(
     for index, name in enumerate(names):
         x = margin + index % columns * (tile_width + 24)
         y = top + index // columns * (tile_height + 14)
-        for place, pictures in enumerate(beside):
-            picture = Image.fromarray(pictures[index]).convert("RGB")
+        for place, pixels in enumerate(pictures):
+            picture = Image.fromarray(pixels[index]).convert("RGB")
             sheet.paste(picture.resize(size, smooth), (x + place * (size[0] + 4), y))
         colour = _FAINT if right[index] is None else _GOOD if right[index] else _BAD
         draw.text((x, y + size[1] + 4), name, _INK, plain)

@@ -218,8 +218,10 @@ def package_versions() -> dict[str, str | None]:
 
 def run_info() -> dict[str, Any]:
     """How this process was started, and on what: no names of hosts or users."""
+    path = Path(sys.argv[0])
+    program = ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*program, *sys.argv[1:]]),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -320,24 +322,21 @@ def _contact_sheet(
         ]
         hits = int((guess == best.label).sum())
         heading = [f"{len(best)} reconstructions; an independent evaluator names {hits} of them right"]
-    heading.append(
-        "Left: mean of the person's training images. Right: what the classifier gave away."
-        if reference is not None
-        else "What the classifier gave away."
-    )
+    images = best.reconstruction
+    beside = [pictures.to_pixels(images, input_range)]
+    legend = "What the classifier gave away."
+    if reference is not None:
+        beside.insert(0, pictures.to_pixels(reference, input_range))
+        legend = "From the left: mean of the person's training images; what the classifier gave away."
+    if pictures.hard_to_see(images, input_range):
+        beside.append(pictures.stretched(images))
+        legend = f"{legend[:-1]}; the same with its contrast stretched."
     low, high = input_range
-    outside = pictures.outside_range(best.reconstruction, input_range)
-    heading.append(
-        f"Shown from {low:g} (black) to {high:g} (white)"
-        + (f"; {outside:.1%} of the values lie outside and are clipped." if outside else ".")
-    )
+    outside = pictures.outside_range(images, input_range)
+    scale = f"Shown from {low:g} (black) to {high:g} (white)"
+    scale += f"; {outside:.1%} of the values lie outside and are clipped." if outside else "."
     return pictures.contact_sheet(
-        pictures.to_pixels(best.reconstruction, input_range),
-        None if reference is None else pictures.to_pixels(reference, input_range),
-        names=best.name,
-        captions=captions,
-        right=right,
-        heading=heading,
+        beside, names=best.name, captions=captions, right=right, heading=[*heading, legend, scale]
     )
 
 

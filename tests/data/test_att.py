@@ -203,6 +203,8 @@ def test_pgm_of_fewer_grey_levels_is_scaled(tmp_path: Path) -> None:
 def test_first_pixel_may_look_like_white_space(tmp_path: Path, write_pgm) -> None:
     image = np.array([[10, 32], [13, 10]], dtype=np.uint8)
     assert np.array_equal(read_pgm(write_pgm(tmp_path / "a.pgm", image)), image)
+    (tmp_path / "b.pgm").write_bytes(b"P5 2 1 255\r\n\x05")  # the return ends the header, the line feed is a pixel
+    assert read_pgm(tmp_path / "b.pgm").tolist() == [[10, 5]]
 
 
 def test_text_mode_copy_is_undone(tmp_path: Path, write_pgm) -> None:

@@ -7,7 +7,7 @@ from skimage.metrics import mean_squared_error, normalized_root_mse, peak_signal
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from mi_lightning.errors import InputError
-from mi_lightning.metrics.functional import mse, nrmse, psnr, ssim
+from mi_lightning.metrics.functional import into_range, mse, nrmse, psnr, ssim
 
 
 def pair(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -113,3 +113,16 @@ def test_ssim_refuses_what_is_no_image(shape):
 def test_data_range_has_to_be_a_positive_number(metric, data_range):
     with pytest.raises(InputError, match="data_range > 0"):
         metric(torch.zeros(1, 1, 5, 5), torch.zeros(1, 1, 5, 5), data_range=data_range)
+
+
+def test_into_range_stretches_only_what_leaves_the_range():
+    inside, outside = torch.rand(2, 1, 4, 4), torch.randn(2, 1, 4, 4) * 3
+    seen = into_range(torch.cat([inside, outside]), (0.0, 1.0))
+    assert torch.equal(seen[:2], inside)
+    for original, image in zip(outside, seen[2:], strict=True):
+        expected = (original - original.min()) / (original.max() - original.min())
+        torch.testing.assert_close(image, expected)
+    flat = into_range(torch.full((1, 1, 2, 2), 7.0), (0.0, 1.0))
+    assert torch.isfinite(flat).all()
+    almost = into_range(torch.tensor([[0.5, 1.0 + 1e-6]]), (0.0, 1.0))
+    torch.testing.assert_close(almost, torch.tensor([[0.5, 1.0]]))

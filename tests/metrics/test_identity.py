@@ -29,7 +29,7 @@ def test_a_person_is_a_direction_and_each_photograph_counts_the_same():
     torch.testing.assert_close(means, torch.tensor([[0.5**0.5, 0.5**0.5], [0.0, 1.0]]))
 
 
-def test_nearest_is_by_angle_not_by_distance():
+def test_nearest_is_by_angle_whatever_the_length():
     means = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     assert nearest_person(torch.tensor([[50.0, 10.0], [0.01, 0.02]]), means).tolist() == [0, 1]
 

@@ -32,6 +32,28 @@ def test_three_channels_come_last():
     assert pixels[1, 0, 0].tolist() == [0, 0, 255]
 
 
+def test_stretched_goes_from_percentile_to_percentile_wherever_the_values_lie():
+    image = torch.linspace(-3, -2, 10001).reshape(1, 1, 73, 137)
+    pixels = pictures.stretched(torch.cat([image, 100 * image]))
+    assert pixels.shape == (2, 73, 137)
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+    assert (pixels[0] == 0).mean() == pytest.approx(0.01, abs=0.003)
+    assert (pixels[0] == 255).mean() == pytest.approx(0.01, abs=0.003)
+    assert abs(int(pixels[0].ravel()[5000]) - 128) <= 1
+
+
+def test_stretched_bears_flat_images_and_colours():
+    assert pictures.stretched(torch.full((1, 3, 4, 4), 0.3)).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.0, 1.0, False), (0.0, 0.3, True), (0.5, 0.9, True), (-0.1, 1.0, True)]
+)
+def test_hard_to_see(low, high, expected):
+    images = torch.linspace(low, high, 100).reshape(1, 1, 10, 10).expand(3, -1, -1, -1)
+    assert pictures.hard_to_see(images, (0.0, 1.0)) is expected
+
+
 def test_outside_range_overlooks_rounding():
     assert pictures.outside_range(torch.tensor([0.0, 1.0 + 1e-7, 1.1, -0.1]), (0.0, 1.0)) == 0.5
     assert pictures.outside_range(torch.zeros(0), (0.0, 1.0)) == 0
@@ -64,14 +86,14 @@ def sheet(edge: tuple[int, int], **changes):
         "right": [True, False, None],
         "heading": ["three"],
     }
-    return Image.open(io.BytesIO(pictures.contact_sheet(pixels, pixels, **(settings | changes)))).convert("RGB")
+    return Image.open(io.BytesIO(pictures.contact_sheet([pixels, pixels], **(settings | changes)))).convert("RGB")
 
 
-def test_right_is_green_and_wrong_is_red():
-    colours = {colour for _, colour in sheet((12, 10)).getcolors(maxcolors=1 << 20)}
-    assert {pictures._GOOD, pictures._BAD} <= colours
-    plain = {colour for _, colour in sheet((12, 10), right=[None] * 3).getcolors(maxcolors=1 << 20)}
-    assert not {pictures._GOOD, pictures._BAD} & plain
+@pytest.mark.parametrize(("right", "green", "red"), [(True, True, False), (False, False, True), (None, False, False)])
+def test_right_is_green_and_wrong_is_red(right, green, red):
+    colours = {colour for _, colour in sheet((12, 10), right=[right] * 3).getcolors(maxcolors=1 << 20)}
+    assert (pictures._GOOD in colours) is green
+    assert (pictures._BAD in colours) is red
 
 
 @pytest.mark.parametrize("edge", [(12, 10), (112, 92), (600, 300)])

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from mi_lightning.errors import MIError
-from mi_lightning.report import read_results, write_results
+from mi_lightning.report import pictures, read_results, write_results
 from mi_lightning.report.results import package_versions, run_info, write_atomically
 from mi_lightning.report.schema import RESULTS_SCHEMA, problem
 from tests.report.conftest import ATTACK, TARGET, make_judgement, make_result
@@ -203,6 +203,24 @@ def test_the_sheet_is_a_picture_with_a_tile_for_each_person(run_folder):
         assert len(sheet.getcolors(maxcolors=1 << 20)) > 100
 
 
+@pytest.mark.parametrize(
+    ("scale", "judged", "count"), [(1.0, True, 2), (0.1, True, 3), (3.0, True, 3), (1.0, False, 1), (0.1, False, 2)]
+)
+def test_the_sheet_shows_hard_to_see_pictures_once_more(
+    run_folder, result, judgement, monkeypatch, scale, judged, count
+):
+    drawn = []
+    draw = pictures.contact_sheet
+    monkeypatch.setattr(pictures, "contact_sheet", lambda shown, **rest: drawn.append(shown) or draw(shown, **rest))
+    scaled = dataclasses.replace(result, reconstruction=result.reconstruction * scale)
+    run_folder(result=scaled, judgement=judgement if judged else None)
+    assert len(drawn[0]) == count
+    best = scaled.reconstruction[[1, 2]]
+    np.testing.assert_array_equal(drawn[0][int(judged)], pictures.to_pixels(best, (0.0, 1.0)))
+    if scale != 1:
+        np.testing.assert_array_equal(drawn[0][-1], pictures.stretched(best))
+
+
 def test_inputs_that_are_no_pictures_have_no_sheet(run_folder):
     result = make_result((7,))
     folder = run_folder(result=result, judgement=make_judgement(result_like_images(result)))
@@ -305,9 +323,13 @@ def test_arrays_that_are_missing_damaged_or_of_another_run(run_folder, result):
         _ = read_results(folder).arrays
 
 
-def test_the_command_is_the_one_that_was_typed(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["/opt/somewhere/bin/mi-lightning", "invert", "--model.labels", "s1, s2"])
-    assert run_info()["command"] == "mi-lightning invert --model.labels 's1, s2'"
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [("/opt/somewhere/bin/mi-lightning", "mi-lightning"), ("/opt/mi_lightning/__main__.py", "python -m mi_lightning")],
+)
+def test_the_command_is_the_one_that_was_typed(monkeypatch, program, shown):
+    monkeypatch.setattr("sys.argv", [program, "invert", "--model.labels", "s1, s2"])
+    assert run_info()["command"] == f"{shown} invert --model.labels 's1, s2'"
 
 
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
