@@ -38,7 +38,7 @@ class FaceCNN(Classifier):
 
     Standardised image -> half size -> three times (3 x 3 convolution, batch norm, ReLU, 2 x 2 maximum) -> hidden layer
     (the features) -> logits. For a judge it has to know faces that are not photographs as sharp as those it learns
-    from: in training (and only there) each image is moved, turned, scaled, mirrored, blurred, shaded and made noisy, by
+    from: in training (and only there) each image is moved, turned, scaled, blurred, shaded and made noisy, by
     amounts drawn for it alone.
 
     Args:
@@ -82,12 +82,12 @@ class FaceCNN(Classifier):
         shift: float = 0.08,
         scale: float = 0.08,
         rotation: float = 8.0,
-        flip: float = 0.5,
-        blur: float = 2.0,
+        flip: float = 0.0,
+        blur: float = 4.0,
         contrast: float = 0.3,
         brightness: float = 0.15,
-        noise: float = 0.1,
-        optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(parameters, lr=2e-3),
+        noise: float = 0.2,
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(parameters, lr=5e-3),
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(

@@ -99,7 +99,7 @@ def build_report(
         rows=_table_rows(names, found),
         people=_people(names, found),
         judged=any(run.summary.get("evaluator_top1") is not None for run in found),
-        hard_to_see=any(_hard_to_see(run) for run in found),
+        faint=any(_faint(run) for run in found),
         shown=any(pictures.is_picture(run.data.get("input_shape", ())) for run in found),
         parameters=_side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in found]),
         circumstances=_side_by_side([_circumstances(run) for run in found]),
@@ -218,8 +218,8 @@ def warnings(run: RunResults) -> list[str]:
     if (outside := run.summary.get("outside_range")) and outside > 0:
         low, high = _input_range(run)
         found.append(
-            f"{_show(outside, 'share')} of the values lie outside [{low:g}, {high:g}]; pictures are shown clipped, and "
-            "judged after they have been stretched into the range, one by one."
+            f"{_show(outside, 'share')} of the values lie outside [{low:g}, {high:g}], since the attack has no clamp. "
+            "Such a reconstruction is shifted and stretched into that range before it is judged, and shown so."
         )
     return found
 
@@ -357,26 +357,23 @@ def _cell(
         "picture": None,
         "closest": None,
         "stretch": "",
-        "stretched": None,
     }
     if run is not None and arrays is not None:
         image = torch.from_numpy(arrays["reconstruction"][index : index + 1])
         pixels = pictures.to_pixels(image, _input_range(run))[0]
-        clipped = pictures.outside_range(image, _input_range(run)) > 0.001
         cell |= {
             "picture": pictures.data_uri(pixels),
             "closest": _reference(arrays, "reference_best", index),
-            # a filter of the page brings out what is faint, but not what was clipped: that needs a picture of its own
-            "stretch": "" if clipped else _stretch(pixels),
-            "stretched": pictures.data_uri(pictures.stretched(image)[0]) if clipped else None,
+            "stretch": _stretch(pixels),
         }
     return cell
 
 
-def _hard_to_see(run: RunResults) -> bool:
+def _faint(run: RunResults) -> bool:
     """Whether the pictures of a run show little unless their contrast is stretched."""
     images = torch.from_numpy(run.arrays["reconstruction"][run.best_index])
-    return pictures.is_picture(images.shape[1:]) and pictures.hard_to_see(images, _input_range(run))
+    shown = pictures.is_picture(images.shape[1:])
+    return shown and pictures.faint(pictures.to_pixels(images, _input_range(run)))
 
 
 def _input_range(run: RunResults) -> tuple[float, float]:

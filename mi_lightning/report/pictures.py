@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from mi_lightning.metrics.functional import into_range
 
 Pixels = NDArray[np.uint8]
 
@@ -31,56 +32,53 @@ def is_picture(shape: Sequence[int]) -> bool:
 
 
 def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
-    """Turn inputs into what a screen shows: the input range becomes 0 to 255, what lies outside is clipped.
+    """Turn inputs into what a screen shows: the input range becomes 0 to 255.
+
+    An image that leaves the range is first brought into it as the judge does
+    (:func:`mi_lightning.metrics.functional.into_range`): shown is what was judged.
 
     Args:
-        images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers are shown black.
+        images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers count as 0.
         input_range: Lowest and highest value of an input.
 
     Returns:
         Shape (N, H, W) for one channel, (N, H, W, 3) for three.
     """
     low, high = input_range
-    scaled = ((images.detach().float().cpu() - low) / (high - low)).nan_to_num(nan=0.0).clamp(0, 1)
-    pixels: Pixels = (scaled * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    shown = into_range(images.detach().float().cpu().nan_to_num(nan=0.0), input_range)
+    pixels: Pixels = ((shown - low) / (high - low) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
-def stretched(images: Tensor) -> Pixels:
-    """Spread the values of each image (1st to 99th percentile) over black to white, wherever they lie.
-
-    For looking at images whose contrast is low, or whose values leave the input range.
+def stretched(pixels: Pixels) -> Pixels:
+    """Spread the grey levels of each picture (1st to 99th percentile) over black to white, to look at faint ones.
 
     Args:
-        images: Shape (N, C, H, W), C = 1 or 3. A flat image comes out black.
-
-    Returns:
-        As :func:`to_pixels`.
+        pixels: Shape (N, H, W) or (N, H, W, 3). A flat picture comes out black.
     """
-    values = images.detach().float().cpu().nan_to_num(nan=0.0)
-    low, high = _levels(values).reshape(2, -1, 1, 1, 1)
-    return to_pixels((values - low) / (high - low).clamp_min(1e-12), (0.0, 1.0))
+    low, high = (level.reshape(-1, *[1] * (pixels.ndim - 1)) for level in _levels(pixels))
+    spread: Pixels = ((pixels - low) / np.maximum(high - low, 1) * 255).round().clip(0, 255).astype(np.uint8)
+    return spread
 
 
-def hard_to_see(images: Tensor, input_range: tuple[float, float]) -> bool:
-    """Whether pictures over the input range show little.
+def faint(pixels: Pixels) -> bool:
+    """Whether half of the pictures use less than half of the grey levels.
 
-    That is: half of them use less than half of the grey levels, or more than a hundredth of all values is clipped.
+    Args:
+        pixels: Shape (N, H, W) or (N, H, W, 3), N >= 1.
     """
-    low, high = input_range
-    darkest, brightest = _levels(images.clamp(low, high))
-    faint = (brightest - darkest).median() < 0.5 * (high - low)
-    return bool(faint) or outside_range(images, input_range) > 0.01
+    low, high = _levels(pixels)
+    return bool(np.median(high - low) < 128)
 
 
-def _levels(images: Tensor) -> Tensor:
-    """1st and 99th percentile of each image, shape (2, N)."""
-    # not torch.quantile, which takes 16 million values at most
-    return torch.from_numpy(np.percentile(images.flatten(1).numpy(), (1, 99), axis=1).astype(np.float32))
+def _levels(pixels: Pixels) -> NDArray[np.float64]:
+    """1st and 99th percentile of the grey levels of each picture, shape (2, N)."""
+    levels: NDArray[np.float64] = np.percentile(pixels.reshape(len(pixels), -1), (1, 99), axis=1)
+    return levels
 
 
 def outside_range(images: Tensor, input_range: tuple[float, float]) -> float:
-    """Share of values that lie outside the input range (beyond rounding), which pictures show clipped.
+    """Share of values that lie outside the input range, beyond rounding.
 
     Example:
         >>> import torch

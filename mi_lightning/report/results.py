@@ -322,19 +322,19 @@ def _contact_sheet(
         ]
         hits = int((guess == best.label).sum())
         heading = [f"{len(best)} reconstructions; an independent evaluator names {hits} of them right"]
-    images = best.reconstruction
-    beside = [pictures.to_pixels(images, input_range)]
+    shown = pictures.to_pixels(best.reconstruction, input_range)
+    beside = [shown]
     legend = "What the classifier gave away."
     if reference is not None:
         beside.insert(0, pictures.to_pixels(reference, input_range))
         legend = "From the left: mean of the person's training images; what the classifier gave away."
-    if pictures.hard_to_see(images, input_range):
-        beside.append(pictures.stretched(images))
+    if pictures.faint(shown):
+        beside.append(pictures.stretched(shown))
         legend = f"{legend[:-1]}; the same with its contrast stretched."
     low, high = input_range
-    outside = pictures.outside_range(images, input_range)
+    outside = pictures.outside_range(best.reconstruction, input_range)
     scale = f"Shown from {low:g} (black) to {high:g} (white)"
-    scale += f"; {outside:.1%} of the values lie outside and are clipped." if outside else "."
+    scale += f"; {outside:.1%} of the values lie outside: such pictures are stretched into it." if outside else "."
     return pictures.contact_sheet(
         beside, names=best.name, captions=captions, right=right, heading=[*heading, legend, scale]
     )

@@ -32,9 +32,10 @@ def test_shapes(shape: tuple[int, int, int]) -> None:
     assert classifier.train().augment(x).shape == x.shape
 
 
-def test_judgement_ignores_overall_brightness_and_contrast(images: Tensor) -> None:
-    classifier = make().eval()
-    torch.testing.assert_close(classifier(0.4 + 0.5 * images), classifier(images), atol=0.02, rtol=0.02)
+def test_overall_brightness_and_contrast_are_taken_out_first(images: Tensor) -> None:
+    standardise = make().body[0]
+    torch.testing.assert_close(standardise(0.4 + 0.5 * images), standardise(images), atol=0.05, rtol=0)
+    assert standardise(images).std().item() == pytest.approx(1, abs=0.05)
 
 
 def test_range_is_only_a_unit(images: Tensor) -> None:
@@ -118,7 +119,8 @@ def test_blur_keeps_the_mean_and_takes_the_detail(images: Tensor) -> None:
     classifier = make(**STILL | {"blur": 4})
     torch.testing.assert_close(classifier.augment(even), even)
     torch.manual_seed(0)
-    assert (classifier.augment(images).std((1, 2, 3)) <= images.std((1, 2, 3)) + 1e-6).all()
+    left = classifier.augment(images).std((1, 2, 3)) / images.std((1, 2, 3))
+    assert left.min() < 0.3 < left.max() <= 1.0001
 
 
 def test_noise_and_brightness_keep_to_their_limits() -> None:
