@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn, cast
 
 from jsonargparse import DefaultHelpFormatter, Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from mi_lightning.callbacks.progress import WholeProgress
@@ -25,7 +25,6 @@ from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import MIError
 from mi_lightning.inversion.module import Inversion
 from mi_lightning.trainer import InversionTrainer, ensure_writable
-
 
 DESCRIPTION = """Measure how much of a person a trained classifier gives away.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
@@ -25,6 +26,49 @@ from mi_lightning.targets.base import Target, TargetError
 from mi_lightning.targets.black_box import BlackBox
 from mi_lightning.targets.defenses.base import Defense, defend
 from mi_lightning.targets.white_box import WhiteBox
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows in the batch, one place per row in each tensor.
+
+    Kept apart from the module because ``nn.Module`` makes every assignment of an attribute expensive, and there are
+    several in an iteration.
+    """
+
+    label: Tensor
+    active: Tensor
+    stop_code: Tensor
+    stop_iteration: Tensor
+    cost: Tensor
+    bare: Tensor
+    best_cost: Tensor
+    best_bare: Tensor
+    best_candidate: Tensor
+    gradient: Tensor | None = None
+    iteration: int = 0
+
+    @classmethod
+    def start(cls, label: Tensor, candidate: Tensor) -> _Batch:
+        """Return the state before anything was evaluated."""
+        device, infinite = candidate.device, torch.full((len(label),), torch.inf, device=candidate.device)
+        return cls(
+            label=label.to(device),
+            active=torch.ones(len(label), dtype=torch.bool, device=device),
+            stop_code=torch.zeros(len(label), dtype=torch.int64, device=device),
+            stop_iteration=torch.zeros(len(label), dtype=torch.int64, device=device),
+            cost=infinite,
+            bare=infinite,
+            best_cost=infinite,
+            best_bare=infinite,
+            best_candidate=candidate.clone(),
+        )
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with the chosen rows."""
+        for field in fields(self):
+            if isinstance(value := getattr(self, field.name), Tensor):
+                setattr(self, field.name, value[index])
 
 
 class Inversion(LightningModule):
@@ -68,10 +112,6 @@ class Inversion(LightningModule):
     """
 
     candidate: nn.Parameter
-    best_candidate: Tensor
-    best_cost: Tensor
-    active: Tensor
-    _best_bare: Tensor
 
     def __init__(
         self,
@@ -181,6 +221,31 @@ class Inversion(LightningModule):
         return len(parse_labels(self.labels, self.target.class_names)) * self.restarts
 
     @property
+    def iteration(self) -> int:
+        """Iterations done on the rows in the batch."""
+        return self._batch.iteration
+
+    @property
+    def active(self) -> Tensor:
+        """Rows in the batch that have not stopped, shape (R,), bool."""
+        return self._batch.active
+
+    @property
+    def cost_now(self) -> Tensor:
+        """Cost with priors of the candidates, shape (R,)."""
+        return self._batch.cost
+
+    @property
+    def best_cost(self) -> Tensor:
+        """Least cost so far, shape (R,)."""
+        return self._batch.best_cost
+
+    @property
+    def best_candidate(self) -> Tensor:
+        """Candidate of the least cost so far, shape (R, *candidate_shape)."""
+        return self._batch.best_candidate
+
+    @property
     def chunks(self) -> int:
         """Chunks of rows on this process."""
         return math.ceil(len(self._own_rows) / self._chunk)
@@ -238,7 +303,7 @@ class Inversion(LightningModule):
             for start in range(0, len(self._own_rows), self._chunk)
         ]
         self._finished: list[InversionResult] = []
-        self._result, self.stop_requested, self.failure, self.iteration = None, False, None, 0
+        self._result, self.stop_requested, self.failure = None, False, None
         self.rows = self._waiting.pop(0)
         self.candidate = nn.Parameter(self.space.initial(self.rows))
 
@@ -254,6 +319,9 @@ class Inversion(LightningModule):
         """Tell the callbacks and evaluate the initial candidates."""
         self._callbacks = [c for c in self.trainer.callbacks if isinstance(c, InversionCallback)]  # type: ignore[attr-defined]
         self._optimizer: torch.optim.Optimizer = self.optimizers().optimizer  # type: ignore[union-attr]
+        # hooks of the inner loop that nobody has filled would cost more than some that do something
+        self._on_candidate_update = [c.on_candidate_update for c in self._callbacks if _fills(c, "on_candidate_update")]
+        self._on_iteration_end = [c.on_iteration_end for c in self._callbacks if _fills(c, "on_iteration_end")]
         for callback in self._callbacks:
             callback.on_inversion_start(self.trainer, self)
         self._start_chunk()
@@ -265,23 +333,23 @@ class Inversion(LightningModule):
     def training_step(self, batch: int, batch_idx: int) -> None:
         """Run one block of iterations."""
         optimizer = self.optimizers()
-        iterations = min(self.block, self.max_iterations - self.iteration)
+        iterations = min(self.block, self.max_iterations - self._batch.iteration)
         for k in range(iterations):
             if self._budget_spent():
-                self.deactivate(torch.ones_like(self.active), "query_budget")
+                self.deactivate(torch.ones_like(self._batch.active), "query_budget")
                 break
-            done = self.iteration
+            done = self._batch.iteration
             try:
                 # one step a block goes through Lightning's wrapper, which keeps `global_step` and checkpoints alive
                 self._iterate(optimizer if k == iterations - 1 else self._optimizer)  # type: ignore[arg-type]
             except TargetError as failure:
-                self.failure, self.iteration = failure, done
-                self.deactivate(torch.ones_like(self.active), "target_error")
+                self.failure, self._batch.iteration = failure, done
+                self.deactivate(torch.ones_like(self._batch.active), "target_error")
                 break
             if self.stop_requested:
-                self.deactivate(torch.ones_like(self.active), "interrupted")
+                self.deactivate(torch.ones_like(self._batch.active), "interrupted")
                 break
-            if not self.estimator.needs_gradients and not bool(self.active.all()):
+            if not self.estimator.needs_gradients and not bool(self._batch.active.all()):
                 self._settle()  # a query is dear: a stopped row leaves at once, not at the end of the block
                 if len(self.rows) == 0:
                     break
@@ -304,29 +372,28 @@ class Inversion(LightningModule):
 
     def _iterate(self, optimizer: torch.optim.Optimizer) -> None:
         """Update all rows once and evaluate them."""
-        candidate = self.candidate
-        gradient = self._gradient
+        candidate, batch = self.candidate, self._batch
+        gradient = batch.gradient
         if gradient is None:
-            gradient = self.estimator.gradient(self._objective_(), candidate, self.rows, self._label)
+            gradient = self.estimator.gradient(self._objective_(), candidate, self.rows, batch.label)
         candidate.grad = gradient if self.gradient_filter is None else self.gradient_filter(gradient)
         optimizer.step()
         self.space.constrain_(candidate.data)
-        self.iteration += 1
-        for callback in self._callbacks:
-            callback.on_candidate_update(self.trainer, self, self.iteration)
-        evaluation = self._evaluate()
-        self._record(evaluation)
-        for callback in self._callbacks:
-            callback.on_iteration_end(self.trainer, self, self.iteration, evaluation.cost)
+        batch.iteration += 1
+        for on_candidate_update in self._on_candidate_update:
+            on_candidate_update(self.trainer, self, batch.iteration)
+        self._record(self._evaluate())
+        for on_iteration_end in self._on_iteration_end:
+            on_iteration_end(self.trainer, self, batch.iteration, batch.cost)
 
     def _evaluate(self) -> Evaluation:
         """Evaluate the candidates; the target knows which rows ask."""
         with self.target.asking(self.rows.keys):
-            return self.estimator.evaluate(self._objective_(), self.candidate, self.rows, self._label)
+            return self.estimator.evaluate(self._objective_(), self.candidate, self.rows, self._batch.label)
 
     def _budget_spent(self) -> bool:
         """Whether one more iteration would take the active rows, which all asked the same number, over the budget."""
-        return self.query_budget is not None and int(self._queries(self.iteration + 1)) > self.query_budget
+        return self.query_budget is not None and int(self._queries(self._batch.iteration + 1)) > self.query_budget
 
     def _queries(self, iterations: Tensor | int) -> Tensor:
         """Queries of a row in so many iterations: each iterate is evaluated, x_0 included; gradients cost the rest."""
@@ -336,12 +403,12 @@ class Inversion(LightningModule):
 
     def _record(self, evaluation: Evaluation) -> None:
         """Keep cost and candidate of the active rows that are better than before."""
-        self.cost_now, self.bare_now, self._gradient = evaluation
-        improved = self.cost_now < self.best_cost
-        improved &= self.active
-        self.best_cost = torch.where(improved, self.cost_now, self.best_cost)
-        self._best_bare = torch.where(improved, self.bare_now, self._best_bare)
-        copy_rows_(self.best_candidate, self.candidate.data, improved)
+        batch = self._batch
+        batch.cost, batch.bare, batch.gradient = cost, bare, _ = evaluation
+        improved = (cost < batch.best_cost).logical_and_(batch.active)
+        batch.best_cost = torch.where(improved, cost, batch.best_cost)
+        batch.best_bare = torch.where(improved, bare, batch.best_bare)
+        copy_rows_(batch.best_candidate, self.candidate.data, improved)
 
     def deactivate(self, rows: Tensor, reason: str) -> None:
         """Stop rows at the present iteration; rows that have stopped already stay as they are.
@@ -350,26 +417,20 @@ class Inversion(LightningModule):
             rows: Mask of the rows to stop, shape (R,), bool, on the device of the candidates.
             reason: One of :data:`~mi_lightning.inversion.result.STOP_REASONS`.
         """
-        stopping = rows & self.active
-        self._stop_code.masked_fill_(stopping, STOP_REASONS.index(reason))
-        self._stop_iteration.masked_fill_(stopping, self.iteration)
-        self.active ^= stopping
+        batch = self._batch
+        stopping = rows & batch.active
+        batch.stop_code.masked_fill_(stopping, STOP_REASONS.index(reason))
+        batch.stop_iteration.masked_fill_(stopping, batch.iteration)
+        batch.active ^= stopping
 
     # ------------------------------------------------------------------------------------------------ blocks and chunks
 
     def _start_chunk(self) -> None:
         """Make the per-row state of the rows in the batch and evaluate their initial candidates."""
-        device, count = self.candidate.device, len(self.rows)
-        self.iteration = 0
-        self._label = self.rows.label.to(device)
-        self.active = torch.ones(count, dtype=torch.bool, device=device)
-        self._stop_code = torch.zeros(count, dtype=torch.int64, device=device)
-        self._stop_iteration = torch.zeros(count, dtype=torch.int64, device=device)
+        count = len(self.rows)
+        self._batch = _Batch.start(self.rows.label, self.candidate.data)
         self._seconds = torch.zeros(count, dtype=torch.float64)  # of all rows of the chunk, stopped or not
         self._tick = time.perf_counter()
-        self.best_cost = torch.full((count,), torch.inf, device=device)
-        self._best_bare = torch.full((count,), torch.inf, device=device)
-        self.best_candidate = self.candidate.detach().clone()
         self._left: list[InversionResult] = []  # rows of this chunk that have stopped
         self._left_index: list[int] = []
         self._index = torch.arange(count)  # place in the chunk of each row in the batch
@@ -388,29 +449,29 @@ class Inversion(LightningModule):
 
     def _end_block(self) -> None:
         """Log, tell the callbacks, and let the rows leave that have stopped."""
-        if self.iteration >= self.max_iterations:
-            self.deactivate(torch.ones_like(self.active), "max_iterations")
-        self.deactivate(~torch.isfinite(self.cost_now), "diverged")
+        if self._batch.iteration >= self.max_iterations:
+            self.deactivate(torch.ones_like(self._batch.active), "max_iterations")
+        self.deactivate(~torch.isfinite(self._batch.cost), "diverged")
         self.log_dict(
             {
-                "invert/cost": self.best_cost.mean(),
-                "invert/confidence": self.cost.confidence(self._best_bare).mean(),
-                "invert/active_rows": self.active.sum().float(),
-                "step": float(self.iteration),  # the axis of the logger: iterations, not blocks
+                "invert/cost": self._batch.best_cost.mean(),
+                "invert/confidence": self.cost.confidence(self._batch.best_bare).mean(),
+                "invert/active_rows": self._batch.active.sum().float(),
+                "step": float(self._batch.iteration),  # the axis of the logger: iterations, not blocks
             }
         )
         for callback in self._callbacks:
-            callback.on_block_end(self.trainer, self, self.iteration)
+            callback.on_block_end(self.trainer, self, self._batch.iteration)
         self._share_time()
         self._settle()
 
     def _settle(self) -> None:
         """Take stopped rows out of the batch. The one place where the host waits for the device."""
-        keep = self.active.nonzero()[:, 0]
+        keep = self._batch.active.nonzero()[:, 0]
         if len(keep) == len(self.rows):
             return
         self._share_time()
-        gone = (~self.active).nonzero()[:, 0].cpu()
+        gone = (~self._batch.active).nonzero()[:, 0].cpu()
         self._left.append(self._snapshot().select(gone))
         self._left_index += self._index[gone].tolist()
         self._keep(keep)
@@ -427,18 +488,18 @@ class Inversion(LightningModule):
     @torch.no_grad()
     def _snapshot(self) -> InversionResult:
         """Return the best iterates of the rows in the batch as they are now."""
-        iterations = torch.where(self.active, self.iteration, self._stop_iteration).cpu()
+        iterations = torch.where(self._batch.active, self._batch.iteration, self._batch.stop_iteration).cpu()
         names = self.target.class_names
         return InversionResult(
             label=self.rows.label,
             name=tuple(names[label] for label in self.rows.label.tolist()),
             restart=self.rows.restart,
-            candidate=self.best_candidate.cpu(),
-            reconstruction=self.space.decode(self.best_candidate).float().cpu(),
-            cost=self.best_cost.float().cpu(),
-            confidence=self.cost.confidence(self._best_bare).float().cpu(),
+            candidate=self._batch.best_candidate.cpu(),
+            reconstruction=self.space.decode(self._batch.best_candidate).float().cpu(),
+            cost=self._batch.best_cost.float().cpu(),
+            confidence=self.cost.confidence(self._batch.best_bare).float().cpu(),
             iterations=iterations,
-            stop_reason=tuple(STOP_REASONS[code] for code in self._stop_code.tolist()),
+            stop_reason=tuple(STOP_REASONS[code] for code in self._batch.stop_code.tolist()),
             queries=self._queries_asked(iterations),
             seconds=self._seconds[self._index],
         )
@@ -471,13 +532,7 @@ class Inversion(LightningModule):
                     state[name] = value[keep]
         on_host = keep.cpu()
         self.rows, self._index = self.rows.select(on_host), self._index[on_host]
-        for name in (
-            *("active", "best_cost", "best_candidate", "cost_now", "bare_now"),
-            *("_label", "_stop_code", "_stop_iteration", "_best_bare"),
-        ):
-            setattr(self, name, getattr(self, name)[keep])
-        if self._gradient is not None:
-            self._gradient = self._gradient[keep]
+        self._batch.keep(keep)
         for callback in self._callbacks:
             callback.on_rows_kept(self.trainer, self, keep)
 
@@ -498,6 +553,11 @@ class Inversion(LightningModule):
         if self._objective is None:
             raise RuntimeError("the attack has not been set up: run InversionTrainer().invert(attack)")
         return self._objective
+
+
+def _fills(callback: InversionCallback, hook: str) -> bool:
+    """Whether a callback does something in a hook."""
+    return getattr(type(callback), hook) is not getattr(InversionCallback, hook)
 
 
 def copy_rows_(out: Tensor, source: Tensor, mask: Tensor) -> None:

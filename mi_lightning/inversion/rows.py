@@ -30,7 +30,8 @@ class Rows:
     def __init__(self, label: Tensor, restart: Tensor, *, seed: int) -> None:
         """Seed one generator per row."""
         self.label, self.restart, self.seed = label, restart, seed
-        self.keys = [row_seed(seed, int(k), int(r)) for k, r in zip(label.tolist(), restart.tolist(), strict=True)]
+        pairs = zip(label.tolist(), restart.tolist(), strict=True)
+        self.keys = tuple(row_seed(seed, int(k), int(r)) for k, r in pairs)
         self.generators = [torch.Generator().manual_seed(key) for key in self.keys]
 
     @classmethod
@@ -50,7 +51,7 @@ class Rows:
         rows = Rows.__new__(Rows)
         rows.label, rows.restart, rows.seed = self.label[chosen], self.restart[chosen], self.seed
         rows.generators = [self.generators[i] for i in chosen.tolist()]
-        rows.keys = [self.keys[i] for i in chosen.tolist()]
+        rows.keys = tuple(self.keys[i] for i in chosen.tolist())
         return rows
 
     def draw(self, sample: Callable[[torch.Generator], Tensor]) -> Tensor:

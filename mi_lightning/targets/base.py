@@ -42,16 +42,18 @@ class QueryLedger:
         self.budget: int | None = None
         self.askers: tuple[int, ...] = ()
         self._counts: dict[int, int] = {}
+        self._pending = 0  # asked for by each of the rows below, not yet booked
+        self._pending_for: tuple[int, ...] = ()
 
     def restart(self, budget: int | None = None) -> None:
         """Forget the rows' counts, for a new attack with this budget; the total goes on."""
-        self.budget = budget
+        self.budget, self._pending = budget, 0
         self._counts.clear()
 
     @contextmanager
     def asking(self, keys: Sequence[int]) -> Iterator[None]:
         """Say which rows ask until the end of the ``with`` block."""
-        previous, self.askers = self.askers, tuple(keys)
+        previous, self.askers = self.askers, keys if isinstance(keys, tuple) else tuple(keys)
         try:
             yield
         finally:
@@ -77,20 +79,30 @@ class QueryLedger:
         Raises:
             QueryBudgetError: If it would take a row over the budget; nothing is counted then.
         """
-        share, counts = self.share(inputs), self._counts
+        share = self.share(inputs)
         if self.budget is not None and self.askers:
-            spent = max(counts.get(key, 0) for key in self.askers)
+            spent = max(self.of(key) for key in self.askers)
             if spent + share > self.budget:
                 raise QueryBudgetError(
                     f"expected at most {self.budget} queries per row, got {spent + share} (--model.query_budget)"
                 )
-        for key in self.askers:
-            counts[key] = counts.get(key, 0) + share
+        if self.askers is not self._pending_for:
+            self._settle()
+            self._pending_for = self.askers
+        self._pending += share
         self.total += inputs
 
     def of(self, key: int) -> int:
         """Return the inputs that one row has asked for since the last :meth:`restart`."""
+        self._settle()
         return self._counts.get(key, 0)
+
+    def _settle(self) -> None:
+        """Book what the same rows have asked for since the last time: most batches come from the same rows."""
+        if self._pending:
+            for key in self._pending_for:
+                self._counts[key] = self._counts.get(key, 0) + self._pending
+            self._pending = 0
 
 
 class Target(nn.Module, ABC):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mi_lightning.checkpoint import weights_digest
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.errors import InputError
+from mi_lightning.nn.frozen import pack_linear_layers
 from mi_lightning.targets.base import Target, TargetError, describe_classifier
 
 _FLAG = "--model.target"
@@ -165,7 +166,7 @@ class BlackBox(Remote):
             checkpoint_sha256: Digest of that file, for the report.
         """
         target = cls(
-            _Softmax(classifier.requires_grad_(False).eval()),
+            _Softmax(classifier),
             input_shape=classifier.input_shape,
             num_classes=classifier.num_classes,
             class_names=classifier.class_names,
@@ -227,7 +228,8 @@ class _Softmax(nn.Module):
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.classifier = classifier.requires_grad_(False).eval()
+        pack_linear_layers(classifier)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the confidences, shape (N, C)."""

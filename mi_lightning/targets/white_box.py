@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mi_lightning.checkpoint import weights_digest
 from mi_lightning.classifiers.base import Classifier
+from mi_lightning.nn.frozen import pack_linear_layers
 from mi_lightning.targets.base import Target, describe_classifier
 
 
@@ -29,6 +30,7 @@ class WhiteBox(Target):
         """Freeze the classifier."""
         super().__init__()
         self.classifier = classifier.requires_grad_(False).eval()
+        pack_linear_layers(classifier)
         self.checkpoint, self.checkpoint_sha256 = checkpoint, checkpoint_sha256
         self.input_shape, self.input_range = tuple(classifier.input_shape), classifier.input_range
         self.num_classes, self.class_names = classifier.num_classes, tuple(classifier.class_names)

@@ -183,10 +183,9 @@ def apart(z: Tensor, delta: float, bounds: tuple[float, float] | None) -> tuple[
         return z, torch.full_like(z, delta)
     high, low = (z + delta).clamp_(*bounds), (z - delta).clamp_(*bounds)
     middle, half = (high + low).div_(2), (high - low).div_(2)
-    above, below = middle + half > bounds[1], middle - half < bounds[0]
-    middle = torch.where(above, torch.nextafter(middle, middle.new_tensor(bounds[0])), middle)
-    middle = torch.where(below, torch.nextafter(middle, middle.new_tensor(bounds[1])), middle)
-    return middle, half
+    rounding = max(abs(bound) for bound in bounds) * 2.0**-22
+    beyond = (middle + half > bounds[1]) | (middle - half < bounds[0])
+    return middle, half.sub_(beyond.to(z), alpha=rounding).clamp_min_(0)
 
 
 def flag(name: str) -> str:

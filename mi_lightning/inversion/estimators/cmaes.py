@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.errors import InputError, MIError
@@ -67,31 +68,36 @@ class CMAES(QueryEstimator):
         """Return candidates - new means, shape (R, D)."""
         means = z.cpu().double().numpy()
         strategies = [
-            self._strategy(key, mean, generator)
+            self._strategy(key, mean, generator, questions.bounds)
             for key, mean, generator in zip(questions.rows.keys, means, questions.rows.generators, strict=True)
         ]
         asked = [strategy.ask() for strategy in strategies]
         points = torch.from_numpy(np.asarray(asked)).to(z)
         if questions.bounds is not None:
-            points.clamp_(*questions.bounds)
+            points.clamp_(*questions.bounds)  # the strategy keeps within them, up to rounding
         cost = torch.empty(points.shape[:2])
         for where, parts in questions.blocks(points.shape[1], 1):
             for part in parts:
                 cost[where, part] = questions.cost(points[where, part].contiguous(), where).cpu()
         for strategy, solutions, costs in zip(strategies, asked, cost.tolist(), strict=True):
             strategy.tell(solutions, costs)
-        moved = torch.from_numpy(np.asarray([strategy.mean for strategy in strategies]))
+        moved = torch.from_numpy(np.asarray([strategy.result.xfavorite for strategy in strategies]))
         return z - moved.to(z)
 
-    def _strategy(self, key: int, mean: Any, generator: torch.Generator) -> Any:
+    def _strategy(
+        self, key: int, mean: NDArray[np.float64], generator: torch.Generator, bounds: tuple[float, float] | None
+    ) -> Any:
         """The strategy of a row, at the row's candidate."""
         if key not in self._strategies:
-            self._strategies[key] = self._new(mean, generator)
+            self._strategies[key] = self._new(mean, generator, bounds)
         strategy = self._strategies[key]
-        strategy.mean = mean
+        if not np.allclose(strategy.result.xfavorite, mean, rtol=0, atol=1e-6):  # something else moved the candidate
+            strategy.mean = strategy.gp.geno(mean, from_bounds=strategy.boundary_handler.inverse)
         return strategy
 
-    def _new(self, mean: Any, generator: torch.Generator) -> Any:
+    def _new(
+        self, mean: NDArray[np.float64], generator: torch.Generator, bounds: tuple[float, float] | None
+    ) -> Any:
         """Begin a strategy."""
         try:
             import cma
@@ -100,6 +106,7 @@ class CMAES(QueryEstimator):
         if len(mean) > _LARGEST:
             raise InputError(f"a space of at most {_LARGEST} coordinates for CMAES", len(mean), "--model.space")
         options = {
+            "bounds": None if bounds is None else list(bounds),
             "popsize": self.queries_per_gradient(len(mean)),
             # the row's own numbers; `seed` would seed numpy's global generator, which belongs to nobody
             "seed": np.nan,

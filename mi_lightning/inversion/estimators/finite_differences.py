@@ -63,22 +63,22 @@ class FiniteDifference(QueryEstimator):
             index = questions.rows.draw(lambda generator: torch.randperm(size, generator=generator)[:count])
         index = index.to(z.device)
         here = z.gather(1, index)
-        ends = torch.stack((here + self.delta, here - self.delta), 1)
+        ends = torch.stack((here + self.delta, here - self.delta), 2)
         if questions.bounds is not None:
             ends.clamp_(*questions.bounds)
         slope = torch.zeros_like(here)
         queries = z.new_empty(0)
         for where, parts in questions.blocks(count, 2):
             for part in parts:
-                shape = (where.stop - where.start, 2, part.stop - part.start, size)
+                shape = (where.stop - where.start, part.stop - part.start, 2, size)
                 if queries.shape != shape or part.start == 0:
                     queries = z[where, None, None].expand(shape).contiguous()
-                moved = index[where, None, part, None].expand(*shape[:3], 1)
-                queries.scatter_(3, moved, ends[where, :, part, None])
+                moved = index[where, part, None, None].expand(*shape[:3], 1)
+                queries.scatter_(3, moved, ends[where, part, :, None])
                 cost = questions.cost(queries, where)
-                slope[where, part] = (cost[:, 0] - cost[:, 1]).to(slope)
+                slope[where, part] = (cost[..., 0] - cost[..., 1]).to(slope)
                 # only what was moved is put back: the batch is not written anew for the next coordinates
-                queries.scatter_(3, moved, here[where, None, part, None].expand(*shape[:3], 1))
-        distance = ends[:, 0] - ends[:, 1]
+                queries.scatter_(3, moved, here[where, part, None, None].expand(*shape[:3], 1))
+        distance = ends[..., 0] - ends[..., 1]
         slope = (slope / distance).masked_fill_(distance == 0, 0.0) * (size / count)
         return torch.zeros_like(z).scatter_(1, index, slope)

@@ -59,19 +59,19 @@ class NES(QueryEstimator):
                 pairs = part.stop - part.start
                 if drawn.shape[:2] != (count, pairs):  # fresh memory is dear: the same serves all batches of one size
                     drawn = torch.empty(count, pairs, size)
-                    queries = z.new_empty(count, 2, pairs, size)
+                    queries = z.new_empty(count, pairs, 2, size)
                 for lines, generator in zip(drawn, questions.rows.generators[where], strict=True):
                     for line in lines:  # one direction a call: what is drawn does not depend on the batches
                         line.normal_(generator=generator)
                 step = drawn.mul_(self.sigma).to(z.device)
-                torch.add(z[where, None], step, out=queries[:, 0])
-                torch.sub(z[where, None], step, out=queries[:, 1])
+                torch.add(z[where, None], step, out=queries[:, :, 0])
+                torch.sub(z[where, None], step, out=queries[:, :, 1])
                 if questions.bounds is not None:
                     queries.clamp_(*questions.bounds)
                 cost = questions.cost(queries, where)
                 if questions.bounds is not None:
-                    torch.sub(queries[:, 0], queries[:, 1], out=step).div_(2)
-                total[where] += torch.bmm((cost[:, :1] - cost[:, 1:]).to(step), step)[:, 0]
+                    torch.sub(queries[:, :, 0], queries[:, :, 1], out=step).div_(2)
+                total[where] += torch.bmm((cost[..., 0] - cost[..., 1])[:, None].to(step), step)[:, 0]
         square = self._mean_square(z, questions.bounds)
         return (total / (2 * self.pairs * square)).masked_fill_(square == 0, 0.0)
 

@@ -64,7 +64,7 @@ class SPSA(QueryEstimator):
                 pairs = part.stop - part.start
                 if bits.shape[:2] != (count, pairs):  # fresh memory is dear: the same serves all batches of one size
                     bits = torch.empty(count, pairs, 32, 2 * words, dtype=torch.int32, device=z.device)
-                    queries = z.new_empty(count, 2, pairs, size)
+                    queries = z.new_empty(count, pairs, 2, size)
                 drawn = torch.empty(count, pairs, words, dtype=torch.int64)
                 for line, generator in zip(drawn, questions.rows.generators[where], strict=True):
                     line.random_(-(2**63), None, generator=generator)  # from the lowest number: all 64 bits
@@ -74,9 +74,9 @@ class SPSA(QueryEstimator):
                 step = bits.view(count, pairs, -1)[..., :size]
                 step.bitwise_and_(_SIGN).bitwise_or_(half[where, None].view(torch.int32))
                 step = step.view(torch.float32)
-                torch.add(middle[where, None], step, out=queries[:, 0])
-                torch.sub(middle[where, None], step, out=queries[:, 1])
+                torch.add(middle[where, None], step, out=queries[:, :, 0])
+                torch.sub(middle[where, None], step, out=queries[:, :, 1])
                 cost = questions.cost(queries, where)
-                total[where] += torch.bmm((cost[:, :1] - cost[:, 1:]).to(step), step)[:, 0]
+                total[where] += torch.bmm((cost[..., 0] - cost[..., 1])[:, None].to(step), step)[:, 0]
         # step = half * s, so one half is in the total already
         return (total / (2 * self.pairs * half.square())).masked_fill_(half == 0, 0.0)

@@ -80,10 +80,10 @@ class Defense(Target):
             return self.defend(p)
         if self.gradient == "true":
             shown = self.defend(p)
-            return shown if shown.requires_grad else _pass_back(shown, p, 0.0)
+            return shown if shown.requires_grad else pass_back(shown, p, 0.0)
         with torch.no_grad():
             shown = self.defend(p)
-        return _pass_back(shown, p, 0.0 if self.gradient == "zero" else 1.0)
+        return pass_back(shown, p, self.share)
 
     def release_log(self, x: Tensor) -> Tensor:
         """Return the logarithm of the defended confidences, shape (N, C), in nats.
@@ -97,7 +97,7 @@ class Defense(Target):
                 with torch.no_grad():
                     shown = self.defend(log_p.exp())
                     floored = shown.clamp_min(torch.finfo(shown.dtype).tiny).log()
-                return _pass_back(floored, log_p, 1.0)
+                return pass_back(floored, log_p, 1.0)
         return super().release_log(x)
 
     def restart(self, query_budget: int | None = None) -> None:
@@ -113,6 +113,11 @@ class Defense(Target):
         behind = self._behind.describe()
         own = {"class": type(self).__name__, **self.settings(), "gradient": self.gradient}
         return {**behind, "defenses": [*behind.get("defenses", []), own]}
+
+    @property
+    def share(self) -> float:
+        """Share of the gradient that passes to the confidences behind, where it is not the true one."""
+        return 1.0 if self.gradient == "straight_through" else 0.0
 
     @property
     def _behind(self) -> Target:
@@ -166,7 +171,7 @@ class _PassBack(torch.autograd.Function):
         return gradients[0] * ctx.factor, None, None  # type: ignore[attr-defined]
 
 
-def _pass_back(shown: Tensor, behind: Tensor, factor: float) -> Tensor:
+def pass_back(shown: Tensor, behind: Tensor, factor: float) -> Tensor:
     """Return ``shown``, whose gradient times ``factor`` goes to ``behind``."""
     result: Tensor = _PassBack.apply(behind, shown, factor)
     return result

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mi_lightning.errors import InputError
-from mi_lightning.targets.defenses.base import Defense, Gradient
+from mi_lightning.targets.defenses.base import Defense, Gradient, pass_back
 
 
 class Temperature(Defense):
@@ -35,9 +35,9 @@ class Temperature(Defense):
 
     def release_log(self, x: Tensor) -> Tensor:
         """Return the logarithm of the tempered confidences, shape (N, C), in nats, without a floor."""
-        if self.gradient != "true":
-            return super().release_log(x)
-        return (self._behind.release_log(x) / self.temperature).log_softmax(1)
+        behind = self._behind.release_log(x)
+        shown = (behind / self.temperature).log_softmax(1)
+        return shown if self.gradient == "true" or not behind.requires_grad else pass_back(shown, behind, self.share)
 
     def settings(self) -> dict[str, Any]:
         """Return the temperature."""
