@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-import importlib.metadata
 import importlib.util
 import logging
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -30,20 +28,16 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import torch
+from common import CHECKPOINT, RESULTS, append_results, machine, show, trained_softmax, verdict
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mi_lightning.checkpoint import load_classifier
-from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.data import AttFaces
 from mi_lightning.inversion.costs import OneMinusConfidence
 from mi_lightning.inversion.initial import Zeros
 from mi_lightning.inversion.module import Inversion
@@ -51,8 +45,6 @@ from mi_lightning.inversion.spaces import PixelSpace
 from mi_lightning.targets.white_box import WhiteBox
 from mi_lightning.trainer import InversionTrainer
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
-CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "att_softmax.ckpt"
 LIMIT_BARE = 1.15  # the whole of invert may take this many times the bare loop
 LIMIT_ART = 50.0  # and has to be this many times faster than the toolbox
 LIMIT_IMAGES = 1e-5  # largest difference between two images of the same arithmetic
@@ -171,7 +163,7 @@ def project(classifier: Classifier, p: Parameters, folder: Path | None) -> Image
     from lightning.pytorch.loggers import TensorBoardLogger
 
     attack = Inversion(
-        target=WhiteBox(classifier),
+        target=WhiteBox(copy.deepcopy(classifier)),  # a copy: the loop beside it has the layers as PyTorch has them
         space=PixelSpace(initial=Zeros(), clamp=p.clamp),
         cost=OneMinusConfidence(),
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=p.rate),
@@ -234,28 +226,6 @@ def art_miface(linear: nn.Linear, shape: tuple[int, ...], p: Parameters, batch_s
     return torch.from_numpy(np.asarray(images, dtype=np.float32)).flatten(1), [p.alpha] * classes
 
 
-def trained_softmax(checkpoint: Path) -> tuple[SoftmaxRegression, str]:
-    """Return the softmax classifier of a checkpoint, or one that is trained here and now, and where it is from."""
-    if checkpoint.is_file():
-        loaded = load_classifier(checkpoint)
-        if not isinstance(loaded, SoftmaxRegression):
-            raise SystemExit(f"expected a checkpoint of SoftmaxRegression, got {type(loaded).__name__}: {checkpoint}")
-        return loaded, checkpoint.name
-    data = AttFaces()
-    data.prepare_data()
-    data.setup("fit")
-    torch.manual_seed(0)
-    classifier = SoftmaxRegression(input_shape=data.input_shape, num_classes=data.num_classes)
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.01)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(100):
-        for index in torch.randperm(len(data.train_x), generator=generator).split(10):
-            optimizer.zero_grad()
-            functional.cross_entropy(classifier(data.train_x[index]), data.train_y[index]).backward()
-            optimizer.step()
-    return classifier.eval(), "trained for the race: SGD, rate 0.01, batch 10, 100 epochs"
-
-
 def race(contestants: list[Contestant], console: Console) -> None:
     """Let the contestants run in turn, as often as each wants to."""
     for turn in range(max(contestant.repeats for contestant in contestants)):
@@ -285,47 +255,6 @@ def rows_of(contestants: list[Contestant], bare: Contestant) -> list[tuple[str, 
         )
         for c in contestants
     ]
-
-
-def show(console: Console, title: str, rows: list[tuple[str, ...]]) -> None:
-    """Print a table."""
-    table = Table(*HEADER, title=title, title_justify="left")
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-
-
-def markdown(title: str, rows: list[tuple[str, ...]]) -> str:
-    """Return a table in Markdown."""
-    lines = [f"**{title}**", "", "| " + " | ".join(HEADER) + " |", "|---" + "|---:" * (len(HEADER) - 1) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def machine(threads: int) -> str:
-    """Describe machine and versions."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = models[0] if models else cpu
-    packages = ["torch", "lightning"]
-    if importlib.util.find_spec("art") is not None:
-        packages.append("adversarial-robustness-toolbox")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    return (
-        f"{cpu}, {os.cpu_count()} cores, {threads} threads; Python {platform.python_version()}, {versions}; "
-        f"load before the race {os.getloadavg()[0]:.1f}"
-    )
-
-
-def verdict(name: str, value: float, limit: float, *, at_most: bool) -> str:
-    """Say whether a limit holds."""
-    good = value <= limit if at_most else value >= limit
-    shown = f"{value:.1e}" if value < 1e-3 else f"{value:.3g}"
-    return f"{name}: {shown}, limit {'at most' if at_most else 'at least'} {limit:g}: {'holds' if good else 'MISSED'}"
 
 
 def arguments() -> argparse.Namespace:
@@ -413,15 +342,12 @@ def main() -> None:
             verdict("largest difference, ART and invert", _difference(whole_fixed, art), LIMIT_IMAGES, at_most=True),
         ]
     for title, rows in tables:
-        show(console, title, rows)
+        show(console, title, HEADER, rows)
     for line in verdicts:
         console.print(line)
     if args.write:
-        parts = [f"## White-box race, {datetime.now().astimezone():%Y-%m-%d %H:%M}", f"{about}. Softmax: {origin}."]
-        parts += [markdown(title, rows) for title, rows in tables]
-        parts.append("\n".join(f"- {line}" for line in verdicts))
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write("\n" + "\n\n".join(parts) + "\n")
+        shown = [(title, HEADER, rows) for title, rows in tables]
+        append_results("White-box race", f"{about}. Softmax: {origin}.", shown, verdicts)
         console.print(f"appended to {RESULTS}")
 
 

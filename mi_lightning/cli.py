@@ -196,8 +196,8 @@ class MICLI(LightningCLI):
         """Make the trainer, with one bar for the whole run unless bars are switched off or chosen by hand."""
         config = self._get(self.config_init, "trainer")
         chosen = any(isinstance(callback, ProgressBar) for callback in config.get("callbacks") or [])
-        if self.subcommand == "test":
-            self.save_config_callback = None  # a test without a logger has no folder of its own to keep it in
+        if not config.get("logger"):
+            self.save_config_callback = None  # without a logger there is no folder of the run's own to keep it in
         if config.get("enable_progress_bar") is not False and not chosen:
             self.trainer_defaults["callbacks"] = [WholeProgress()]
         return cast(InversionTrainer, super().instantiate_trainer(**kwargs))

@@ -22,6 +22,5 @@ class RowShardStrategy(DDPStrategy):
 def register() -> None:
     """Make ``row_shard`` known to Lightning; it may be called again."""
     if RowShardStrategy.strategy_name not in StrategyRegistry:
-        StrategyRegistry.register(
-            RowShardStrategy.strategy_name, RowShardStrategy, description=(RowShardStrategy.__doc__ or "").split("\n")[0]
-        )
+        summary = (RowShardStrategy.__doc__ or "").splitlines()[0]
+        StrategyRegistry.register(RowShardStrategy.strategy_name, RowShardStrategy, description=summary)

@@ -31,11 +31,9 @@ def study(tmp_path, monkeypatch, face_folder):
     config["evaluator_ckpt"] = "checkpoints/evaluator.ckpt"
     config["data"]["init_args"] = data
     Path("attack.yaml").write_text(yaml.safe_dump(config))
-    Path("audit.yaml").write_text(
-        yaml.safe_dump(
-            {"title": "A small audit", "output": "out", "fit": ["target.yaml", "evaluator.yaml"], "invert": ["attack.yaml"]}
-        )
-    )
+    audit = {"title": "A small audit", "output": "out"}
+    audit |= {"fit": ["target.yaml", "evaluator.yaml"], "invert": ["attack.yaml"]}
+    Path("audit.yaml").write_text(yaml.safe_dump(audit))
     return tmp_path
 
 

@@ -66,8 +66,8 @@ class StackedDAE(Classifier):
     ``reconstruction_weight`` times the mean squared error of decode(encode(x)) to its loss. Without that, pictures
     that an attack decodes show what the code meant *before*.
 
-    The phases count the epochs: the classifier ends the fit when they are done, and ``trainer.max_epochs`` must not be
-    smaller than their sum. A fit that is resumed goes on in the phase where it stopped. ``train/loss`` and
+    The phases count the epochs: the fit ends when they are done, and ``trainer.max_epochs`` must not be smaller than
+    their sum (-1 is no limit). A fit that is resumed goes on in the phase where it stopped. ``train/loss`` and
     ``train/accuracy`` exist in the last two phases only, so that an ``EarlyStopping`` on them cannot be used.
 
     Args:
@@ -204,17 +204,19 @@ class StackedDAE(Classifier):
         return sum(stage.phase.epochs for stage in self.stages)
 
     def setup(self, stage: str) -> None:
-        """See that the trainer leaves time for all phases.
+        """Let the fit last as long as its phases.
 
         Raises:
-            InputError: If ``trainer.max_epochs`` is smaller than the sum of the phases.
+            InputError: If ``trainer.max_epochs`` is smaller than their sum.
         """
-        limit = self.trainer.max_epochs
-        if stage != "fit" or self.trainer.fast_dev_run or limit is None:  # type: ignore[attr-defined]
+        trainer = self.trainer
+        if stage != "fit" or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        if 0 <= limit < self.total_epochs:
-            parts = " + ".join(f"{stage.phase.epochs} {stage.name}" for stage in self.stages)
+        limit = trainer.max_epochs
+        if limit is not None and 0 <= limit < self.total_epochs:
+            parts = " + ".join(f"{each.phase.epochs} {each.name}" for each in self.stages)
             raise InputError(f"max_epochs >= {self.total_epochs} ({parts})", limit, "--trainer.max_epochs")
+        trainer.fit_loop.max_epochs = self.total_epochs
 
     def configure_optimizers(self) -> Any:
         """Make optimizer and schedule of each phase."""
@@ -231,6 +233,7 @@ class StackedDAE(Classifier):
         super().on_fit_start()
         self.training_info["phases"] = {}
         self._sample: Tensor | None = None
+        self._phase_started = time.perf_counter()
 
     def on_train_epoch_start(self) -> None:
         """Find the phase of the epoch."""
@@ -300,8 +303,6 @@ class StackedDAE(Classifier):
             self._show("train/reconstructions", self._sample)
         optimizers = self.optimizers(use_pl_optimizer=False)
         (optimizers[self._position] if isinstance(optimizers, list) else optimizers).state.clear()
-        if self._position + 1 == len(self.stages):
-            self.trainer.should_stop = True
 
     # ------------------------------------------------------------------------------------------------ test
 

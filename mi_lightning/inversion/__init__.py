@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mi_lightning.inversion.costs import L2, Cost, NegativeLogConfidence, OneMinusConfidence, Prior, TotalVariation
+from mi_lightning.inversion.filters import FilterChain, PowerLaw, UnitRMS
 from mi_lightning.inversion.gradients import Autograd, GaussianBlur, GradientEstimator, GradientFilter, Objective
-from mi_lightning.inversion.initial import GivenImage, Initial, MidGrey, Noise, Zeros
+from mi_lightning.inversion.initial import GivenImage, Initial, MidGrey, NaturalNoise, Noise, Zeros
 from mi_lightning.inversion.module import Inversion
 from mi_lightning.inversion.result import InversionResult
 from mi_lightning.inversion.rows import Rows
@@ -14,6 +15,7 @@ __all__ = [
     "L2",
     "Autograd",
     "Cost",
+    "FilterChain",
     "GaussianBlur",
     "GivenImage",
     "GradientEstimator",
@@ -23,14 +25,17 @@ __all__ = [
     "InversionResult",
     "LatentSpace",
     "MidGrey",
+    "NaturalNoise",
     "NegativeLogConfidence",
     "Noise",
     "Objective",
     "OneMinusConfidence",
     "PixelSpace",
+    "PowerLaw",
     "Prior",
     "Rows",
     "Space",
     "TotalVariation",
+    "UnitRMS",
     "Zeros",
 ]

@@ -97,6 +97,8 @@ class Inversion(LightningModule):
             lambda and its ``momentum`` is mu of [F15].
         labels: People to reconstruct: "all", indices, names, ranges such as "0-9", or a list of these.
         restarts: Attempts for each label, each with random numbers of its own.
+        starts: Initial candidates that each row tries; it goes on from the best. For starts that are drawn, where the
+            cost is flat at most of them. More than 1 cost ``starts`` evaluations more.
         max_iterations: Iteration limit, alpha of [F15].
         beta: Window of the stagnation rule, in iterations; no such rule if None.
         stagnation_rule: "algorithm" is Algorithm 1 to the letter, "patience" waits for a better best cost.
@@ -129,6 +131,7 @@ class Inversion(LightningModule):
         optimizer: OptimizerCallable = lambda parameters: torch.optim.SGD(parameters, lr=0.1),
         labels: str | int | list[int | str] = "all",
         restarts: int = 1,
+        starts: int = 1,
         max_iterations: int = 5000,
         beta: int | None = None,
         stagnation_rule: Literal["algorithm", "patience"] = "algorithm",
@@ -139,7 +142,8 @@ class Inversion(LightningModule):
     ) -> None:
         """Check the numbers; files are opened when the attack starts."""
         super().__init__()
-        for value, name in ((restarts, "restarts"), (max_iterations, "max_iterations"), (block, "block")):
+        counts = {"restarts": restarts, "starts": starts, "max_iterations": max_iterations, "block": block}
+        for name, value in counts.items():
             if value < 1:
                 raise InputError(f"{name} >= 1", value, f"--model.{name}")
         if chunk_size is not None and chunk_size < 1:
@@ -160,7 +164,7 @@ class Inversion(LightningModule):
         self.priors: list[Prior] = list(priors or [])
         self.estimator, self.gradient_filter = estimator or Autograd(), gradient_filter
         self.optimizer_factory = optimizer
-        self.labels, self.restarts, self.seed = labels, restarts, seed
+        self.labels, self.restarts, self.starts, self.seed = labels, restarts, starts, seed
         self.max_iterations, self.beta, self.gamma, self.stagnation_rule = max_iterations, beta, gamma, stagnation_rule
         self.block, self.chunk_size = block, chunk_size
         self.stop_requested = False
@@ -276,6 +280,7 @@ class Inversion(LightningModule):
             "gamma": self.gamma,
             "query_budget": self.query_budget,
             "restarts": self.restarts,
+            "starts": self.starts,
             "seed": self.seed,
             "block": self.block,
         }
@@ -399,7 +404,8 @@ class Inversion(LightningModule):
         """Queries of a row in so many iterations: each iterate is evaluated, x_0 included; gradients cost the rest."""
         evaluation = self.estimator.queries_per_evaluation
         gradient = self.estimator.queries_per_gradient(self.candidate[0].numel())
-        return torch.as_tensor(evaluation + iterations * (evaluation + gradient))
+        first = evaluation if self.starts == 1 else (self.starts + 1) * evaluation
+        return torch.as_tensor(first + iterations * (evaluation + gradient))
 
     def _record(self, evaluation: Evaluation) -> None:
         """Keep cost and candidate of the active rows that are better than before."""
@@ -436,8 +442,21 @@ class Inversion(LightningModule):
         self._index = torch.arange(count)  # place in the chunk of each row in the batch
         self.estimator.reset()
         self._record(self._evaluate())
+        if self.starts > 1:
+            self._try_starts()
         for callback in self._callbacks:
             callback.on_chunk_start(self.trainer, self)
+
+    def _try_starts(self) -> None:
+        """Evaluate further initial candidates and go on from the best of each row."""
+        device = self.candidate.device
+        for _ in range(self.starts - 1):
+            self.candidate.data = self.space.initial(self.rows).to(device)
+            self._record(self._evaluate())
+        self.candidate.data = self._batch.best_candidate.clone()
+        # the least of many noisy costs is too good to be true: the chosen start is evaluated afresh
+        self._batch = _Batch.start(self.rows.label, self.candidate.data)
+        self._record(self._evaluate())
 
     def _next_chunk(self) -> None:
         """Put the next chunk of rows into the batch."""

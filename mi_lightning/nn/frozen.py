@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _SMALLEST = 1 << 17  # weights; below, packing gains nothing
+_FEWEST = 3  # inputs; below, a product is bound by reading the weights, which plain code does as fast
 
 
 class _PackedLinear(torch.autograd.Function):
@@ -47,6 +48,7 @@ class _PackedForward:
         if (
             x.dtype is torch.float32
             and x.ndim == 2
+            and len(x) >= _FEWEST
             and not weight.requires_grad
             and (bias is None or not bias.requires_grad)
             and (weight.data_ptr(), weight._version) == self.seen

@@ -145,7 +145,9 @@ def test_noise_does_not_make_rows_depend_on_each_other(classifier):
     def run(**settings):
         target = BlackBox.of(classifier)
         space = PixelSpace(initial=Noise(std=0.05))
-        return trainer().invert(attack(target, defenses=[GaussianNoise(sigma=0.02)], space=space, restarts=2, **settings))
+        return trainer().invert(
+            attack(target, defenses=[GaussianNoise(sigma=0.02)], space=space, restarts=2, **settings)
+        )
 
     whole, chunked, alone = run(), run(chunk_size=3), run(labels=[4])
     torch.testing.assert_close(chunked.reconstruction, whole.reconstruction, atol=1e-4, rtol=0)

@@ -23,7 +23,9 @@ DEFENSES = [
     Temperature(temperature=3.0),
     Temperature(temperature=0.05),
 ]
-EVERY = pytest.mark.parametrize("defense", DEFENSES, ids=lambda defense: f"{type(defense).__name__}{defense.settings()}")
+EVERY = pytest.mark.parametrize(
+    "defense", DEFENSES, ids=lambda defense: f"{type(defense).__name__}{defense.settings()}"
+)
 UNIFORM = [0.25] * 4
 
 
@@ -108,7 +110,10 @@ def test_one_defense_serves_many_targets(tiny_softmax):
         (lambda: Rounding(r=-0.1), r"expected r in \[0, 1\], got -0.1 \(--model.defenses, Rounding.r\)"),
         (lambda: Rounding(r=1.5), r"expected r in \[0, 1\], got 1.5"),
         (lambda: Rounding(r=float("nan")), r"expected r in \[0, 1\], got nan"),
-        (lambda: GaussianNoise(sigma=-1e-3), r"expected sigma in \[0, 1\], got -0.001 \(--model.defenses, GaussianNoise"),
+        (
+            lambda: GaussianNoise(sigma=-1e-3),
+            r"expected sigma in \[0, 1\], got -0.001 \(--model.defenses, GaussianNoise",
+        ),
         (lambda: GaussianNoise(sigma=2), r"expected sigma in \[0, 1\], got 2"),
         (lambda: GaussianNoise(sigma=0.1, seed=-1), r"expected seed >= 0, got -1"),
         (lambda: TopK(k=0), r"expected k >= 1, got 0 \(--model.defenses, TopK.k\)"),
@@ -123,7 +128,9 @@ def test_wrong_settings(make, message):
 
 def test_more_classes_to_show_than_there_are(tiny_softmax):
     assert TopK(k=4).wrap(WhiteBox(tiny_softmax)).k == 4
-    with pytest.raises(InputError, match=r"expected k of at most 4, the number of classes, got 5 \(--model.defenses, TopK.k\)"):
+    with pytest.raises(
+        InputError, match=r"expected k of at most 4, the number of classes, got 5 \(--model.defenses, TopK.k\)"
+    ):
         TopK(k=5).wrap(WhiteBox(tiny_softmax))
 
 

@@ -95,9 +95,7 @@ class CMAES(QueryEstimator):
             strategy.mean = strategy.gp.geno(mean, from_bounds=strategy.boundary_handler.inverse)
         return strategy
 
-    def _new(
-        self, mean: NDArray[np.float64], generator: torch.Generator, bounds: tuple[float, float] | None
-    ) -> Any:
+    def _new(self, mean: NDArray[np.float64], generator: torch.Generator, bounds: tuple[float, float] | None) -> Any:
         """Begin a strategy."""
         try:
             import cma

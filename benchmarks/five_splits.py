@@ -1,0 +1,136 @@
+"""Mean and spread over five splits of the photographs: test errors of classifiers, and what attacks find of each.
+
+Each split trains everything anew (target and evaluator on the same photographs, with another seed each time), attacks,
+and judges. This is where the figures in docs/reproduction.md come from.
+
+    python benchmarks/five_splits.py --fit configs/fit/att_softmax.yaml --evaluator configs/fit/att_face_cnn.yaml \
+        --invert configs/invert/att_softmax.yaml configs/invert/att_softmax_fredrikson.yaml
+    python benchmarks/five_splits.py ... --folder /tmp/splits     # keeps the checkpoints and goes on where it stopped
+    python benchmarks/five_splits.py ... --write                  # appends to benchmarks/RESULTS.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import warnings
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from mi_lightning.checkpoint import load_classifier
+from mi_lightning.cli import MICLI
+from mi_lightning.report.results import read_results
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+SHOWN = (
+    *(
+        "evaluator_top1",
+        "evaluator_top5",
+        "identification_top1",
+        "confidence_mean",
+        "ssim_mean",
+        "nrmse_mean",
+        "mse_mean",
+    ),
+    *("iterations_mean", "seconds"),
+)
+
+
+def fit(config: Path, split: int, folder: Path) -> Path:
+    """Train the classifier of a configuration on one split, unless that is done; return its checkpoint."""
+    name = Path(str(yaml.safe_load(config.read_text())["checkpoint"])).name
+    checkpoint = folder / f"split_{split}" / name
+    if not checkpoint.is_file():
+        flags = ["--data.split_seed", str(split), "--seed_everything", str(split), "--checkpoint", str(checkpoint)]
+        MICLI(["fit", "--config", str(config), *flags, "--trainer.logger", "false", *QUIET])
+    return checkpoint
+
+
+def invert(config: Path, split: int, folder: Path, evaluator: Path) -> dict[str, Any]:
+    """Attack the classifier of one split; return the summary of the results."""
+    target = folder / f"split_{split}" / Path(str(yaml.safe_load(config.read_text())["model"]["classifier_ckpt"])).name
+    logger = {
+        "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+        "init_args": {"save_dir": str(folder), "name": f"split_{split}", "version": config.stem},
+    }
+    if not (folder / f"split_{split}" / config.stem / "results.json").is_file():
+        MICLI(
+            [
+                *("invert", "--config", str(config), "--data.split_seed", str(split), "--model.seed", str(split)),
+                *("--model.classifier_ckpt", str(target), "--evaluator_ckpt", str(evaluator)),
+                *("--trainer.logger", yaml.safe_dump(logger), *QUIET),
+            ],
+            quiet=True,
+        )
+    return dict(read_results(folder / f"split_{split}" / config.stem).summary)
+
+
+QUIET = ("--trainer.enable_progress_bar", "false")
+
+
+def spread(values: list[float]) -> str:
+    """Mean and sample standard deviation."""
+    deviation = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.4g}{deviation}"
+
+
+def main() -> None:
+    """Run all splits and print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--fit", type=Path, nargs="+", required=True, help="configurations of the targets")
+    parser.add_argument("--evaluator", type=Path, required=True, help="configuration of the evaluator")
+    parser.add_argument("--invert", type=Path, nargs="*", default=[], help="configurations of the attacks")
+    parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="seeds of the splits")
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="where checkpoints and runs go; a temporary folder if not given"
+    )
+    parser.add_argument("--write", action="store_true", help=f"append the tables to {RESULTS.name}")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    console = Console(width=140)
+    folder = args.folder or Path(tempfile.mkdtemp())
+    errors: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for split in args.splits:
+        for config in (*args.fit, args.evaluator):
+            info = load_classifier(fit(config, split, folder)).training_info
+            errors.setdefault(config.stem, []).append(100 * (1 - info["test_accuracy"]))
+            seconds.setdefault(config.stem, []).append(info["seconds"])
+        evaluator = fit(args.evaluator, split, folder)
+        for config in args.invert:
+            found.setdefault(config.stem, []).append(invert(config, split, folder, evaluator))
+    fits = [("classifier", "test error, %", "each", "seconds to train")]
+    for name, values in errors.items():
+        fits.append((name, spread(values), ", ".join(f"{value:.2f}" for value in values), spread(seconds[name])))
+    attacks = [("attack", *SHOWN)]
+    for name, runs in found.items():
+        attacks.append((name, *(spread([float(run[key]) for run in runs]) for key in SHOWN)))
+    for rows in (fits, attacks):
+        table = Table(*rows[0])
+        for row in rows[1:]:
+            table.add_row(*row)
+        console.print(table)
+    if args.write:
+        where = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(f"\n### {len(args.splits)} splits, {date.today().isoformat()}\n\n{where}; `five_splits.py`\n\n")
+            file.write(f"{markdown(fits)}\n\n{markdown(attacks)}\n")
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    """Return a table in Markdown, the first row its head."""
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
+
+
+if __name__ == "__main__":
+    main()
