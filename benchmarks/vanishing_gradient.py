@@ -78,8 +78,7 @@ def first_step(classifier: Classifier, level: float, rate: float = RATE) -> Star
 def line(name: str, start: str, seen: Start) -> str:
     """One line of the table."""
     numbers = (
-        f"{values.median():.1e} | {values.min():.1e}"
-        for values in (seen.confidence, seen.gradient, seen.log_gradient)
+        f"{values.median():.1e} | {values.min():.1e}" for values in (seen.confidence, seen.gradient, seen.log_gradient)
     )
     return f"| {name} | {start} | {' | '.join(numbers)} | {int(seen.stuck.sum())} of {len(seen.stuck)} |"
 

@@ -44,7 +44,7 @@ def audit(
     ensure_writable(folder, "--output")
     for config, checkpoint in checkpoints.items():
         if checkpoint.is_file() and not refit:
-            accuracy = load_classifier(checkpoint).training_info.get("test_accuracy")
+            accuracy = load_classifier(checkpoint, "--fit").training_info.get("test_accuracy")
             known = "" if accuracy is None else f" (test error {1 - accuracy:.2%})"
             console.print(f"[bold]fit[/] {config}: reusing {checkpoint}{known}; --refit true trains it again")
         else:

@@ -52,7 +52,7 @@ def save_classifier(classifier: Classifier, path: str | Path) -> None:
         raise MIError(f"cannot write the checkpoint {path}: {error.strerror} (--checkpoint)") from error
 
 
-def load_classifier(path: str | Path) -> Classifier:
+def load_classifier(path: str | Path, flag: str = "") -> Classifier:
     """Make the classifier that a checkpoint holds, on the CPU and in eval mode.
 
     Nothing in the file is executed: it is read with ``weights_only=True``, and the class that it names must be a
@@ -60,6 +60,7 @@ def load_classifier(path: str | Path) -> Classifier:
 
     Args:
         path: Checkpoint of `save_classifier`, or of Lightning's ``ModelCheckpoint``.
+        flag: Flag that named the file, for the error.
 
     Returns:
         The classifier, with its ``training_info``.
@@ -67,7 +68,16 @@ def load_classifier(path: str | Path) -> Classifier:
     Raises:
         MIError: If the file is missing, damaged, or holds no such classifier.
     """
-    path = Path(path)
+    try:
+        return _load(Path(path))
+    except MIError as error:
+        if not flag:
+            raise
+        raise MIError(f"{error} ({flag})") from error
+
+
+def _load(path: Path) -> Classifier:
+    """Read, check and make."""
     if not path.is_file():
         raise MIError(f"no checkpoint at {path}: train the classifier first (mi-lightning fit), or correct the path")
     try:
@@ -78,9 +88,9 @@ def load_classifier(path: str | Path) -> Classifier:
         raise MIError(
             f"{path} is no checkpoint of plain tensors and values: it is damaged, or would run code when loaded"
         ) from None
-    except OSError as error:
+    except PermissionError as error:
         raise MIError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise MIError(f"the checkpoint {path} is truncated or damaged: train the classifier again") from None
     entry = checkpoint.get("mi_lightning") if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():

@@ -22,9 +22,9 @@ from mi_lightning.callbacks.progress import WholeProgress
 from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
-from mi_lightning.errors import MIError
+from mi_lightning.errors import InputError, MIError
 from mi_lightning.inversion.module import Inversion
-from mi_lightning.trainer import InversionTrainer, ensure_writable
+from mi_lightning.trainer import InversionTrainer, ensure_writable, same_split
 
 DESCRIPTION = """Measure how much of a person a trained classifier gives away.
 
@@ -210,7 +210,11 @@ class MICLI(LightningCLI):
 
     def before_fit(self) -> None:
         """See that the checkpoint can be written before any time is spent."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")  # what is wrong with the data is told before a run folder is made
         if self.checkpoint is not None:
+            if self.checkpoint.is_dir():
+                raise InputError("a file to write", f"{self.checkpoint}, a folder", "--checkpoint")
             ensure_writable(self.checkpoint.parent, "--checkpoint")
 
     def after_fit(self) -> None:
@@ -226,7 +230,7 @@ class MICLI(LightningCLI):
         """Load the weights to test."""
         if self.checkpoint is None:
             raise MIError("expected a checkpoint to test, got none (--checkpoint)")
-        trained = load_classifier(self.checkpoint)
+        trained = load_classifier(self.checkpoint, "--checkpoint")
         if type(trained) is not type(self.model):
             raise MIError(
                 f"expected a checkpoint of {type(self.model).__name__}, got one of {type(trained).__name__}: "
@@ -237,6 +241,9 @@ class MICLI(LightningCLI):
                 f"expected a checkpoint for input of shape {self.model.input_shape} and {self.model.num_classes} "
                 f"classes, got {trained.input_shape} and {trained.num_classes}: {self.checkpoint} (--checkpoint)"
             )
+        self.datamodule.prepare_data()
+        self.datamodule.setup("test")
+        same_split(trained.training_info.get("data"), self.datamodule.describe(), "--data")
         self.model.load_state_dict(trained.state_dict())
         self.model.training_info = trained.training_info
 
@@ -264,6 +271,16 @@ class MICLI(LightningCLI):
 def _one_line(message: str) -> str:
     """Fold a message of many lines into one."""
     return " ".join(message.split())
+
+
+def _from_lightning(error: Exception) -> bool:
+    """Whether Lightning itself, not a part that it runs, found a value or a package wanting."""
+    frame, module = error.__traceback__, ""
+    while frame is not None:
+        module, frame = frame.tb_frame.f_globals.get("__name__", ""), frame.tb_next
+    return isinstance(error, ValueError | ModuleNotFoundError) and module.startswith(
+        ("lightning.", "lightning_utilities.")
+    )
 
 
 def root_error(error: BaseException) -> MIError | None:
@@ -296,7 +313,7 @@ def main(args: ArgsType = None) -> None:
         sys.exit(130)
     except Exception as error:
         found = root_error(error)
-        if found is None and isinstance(error, MisconfigurationException | ModuleNotFoundError):
+        if found is None and (isinstance(error, MisconfigurationException) or _from_lightning(error)):
             found = MIError(_one_line(str(error)))  # Lightning's own word for a wrong flag
         if found is None:
             raise

@@ -63,6 +63,9 @@ class InversionTrainer(Trainer):
             MIError: If a checkpoint cannot be used or the output folder cannot be written.
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
+        model.stop_requested = False
+        model.preflight()  # before any file is written
+        self._check_devices(model)  # before any process is started
         self.judge = make_judge(model, datamodule, evaluator_ckpt)
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "--trainer.logger or --trainer.default_root_dir")
@@ -73,7 +76,23 @@ class InversionTrainer(Trainer):
             self.fit(model)
         if model.failure is not None:
             raise model.failure
+        if not model.has_result:
+            raise MIError("the attack ended before its first iteration, by a limit of the trainer (--trainer.max_time)")
         return model.result
+
+    def _check_devices(self, model: Inversion) -> None:
+        """Refuse what would start processes that have nothing to do, or that would mix up their rows.
+
+        Raises:
+            InputError: If there are more devices than rows, or a strategy that averages over devices.
+        """
+        if self.world_size > 1 and not isinstance(self.strategy, strategies.RowShardStrategy):
+            given = type(self.strategy).__name__
+            raise InputError("row_shard for an attack on several devices", given, "--trainer.strategy")
+        if self.world_size > model.total_rows:
+            raise InputError(
+                f"at most {model.total_rows} devices for {model.total_rows} rows", self.world_size, "--trainer.devices"
+            )
 
 
 def make_judge(model: Inversion, datamodule: PersonDataModule | None, evaluator_ckpt: str | None) -> Judge | None:
@@ -86,7 +105,7 @@ def make_judge(model: Inversion, datamodule: PersonDataModule | None, evaluator_
     if datamodule is None and evaluator_ckpt is None:
         return None
     target = model.target
-    evaluator = None if evaluator_ckpt is None else load_classifier(evaluator_ckpt)
+    evaluator = None if evaluator_ckpt is None else load_classifier(evaluator_ckpt, "--evaluator_ckpt")
     if evaluator is not None:
         if weights_digest(evaluator) == target.fingerprint():
             raise InputError(
@@ -97,12 +116,14 @@ def make_judge(model: Inversion, datamodule: PersonDataModule | None, evaluator_
         _same("input shape", target.input_shape, tuple(evaluator.input_shape), "--evaluator_ckpt")
         _same("number of classes", target.num_classes, evaluator.num_classes, "--evaluator_ckpt")
         _same("people", target.class_names, tuple(evaluator.class_names), "--evaluator_ckpt")
+        trained = target.describe().get("training", {}).get("data")
+        same_split(trained, evaluator.training_info.get("data"), "--evaluator_ckpt")
     if datamodule is not None:
         datamodule.prepare_data()
         datamodule.setup("fit")
         _same("input shape", target.input_shape, tuple(datamodule.input_shape), "--data")
         _same("people", target.class_names, tuple(datamodule.class_names), "--data")
-        _same_split(target.describe().get("training", {}).get("data"), datamodule.describe())
+        same_split(target.describe().get("training", {}).get("data"), datamodule.describe(), "--data")
     return Judge(evaluator, datamodule)
 
 
@@ -112,13 +133,26 @@ def _same(what: str, expected: object, got: object, flag: str) -> None:
         raise InputError(f"the target's {what}, {_short(expected)}", _short(got), flag)
 
 
-def _same_split(trained: object, given: dict[str, object]) -> None:
-    """Refuse references of another split: test images of the target would be taken for its training images."""
-    if not isinstance(trained, dict):
+def same_split(trained: object, given: object, flag: str) -> None:
+    """Refuse photographs that were divided in another way: test images would be taken for training images.
+
+    Args:
+        trained: What the target was trained on, as its checkpoint describes it; anything else is not looked at.
+        given: What is to be compared, described likewise.
+        flag: Flag to change.
+
+    Raises:
+        InputError: If the photographs or their split differ.
+    """
+    if not isinstance(trained, dict) or not isinstance(given, dict):
         return
-    for key in ("split", "split_seed", "test_per_person"):
+    keys = ["sha256", "split", "test_per_person"]
+    if trained.get("split") == "random":
+        keys.append("split_seed")
+    for key in keys:
         if key in trained and key in given:
-            _same(f"training {key}", trained[key], given[key], f"--data.{key}")
+            name = "photographs (sha256)" if key == "sha256" else f"training {key}"
+            _same(name, trained[key], given[key], f"{flag}.{key}" if flag == "--data" and key != "sha256" else flag)
 
 
 def _short(value: object) -> str:

@@ -21,6 +21,8 @@ from mi_lightning.cli import main
 
 ROOT = Path(__file__).parent.parent
 FIT = str(ROOT / "configs/fit/att_softmax.yaml")
+SHARD = ("--trainer.strategy", "row_shard")
+PICTURE = ("--model.space.init_args.initial.init_args.path", "absent.png")
 INVERT = str(ROOT / "configs/invert/att_softmax.yaml")
 
 
@@ -213,17 +215,28 @@ def test_ctrl_c_keeps_what_was_found(trained, tmp_path):
         (["--model.nonsense", "1"], ["nonsense"]),
         (["--trainer.logger.init_args.save_dir", "a_file/logs"], ["can be written", "a_file"]),
         (["--trainer.devices", "2", "--trainer.accelerator", "tpu"], ["torch_xla"]),
+        (["--trainer.accelerator", "cpu", "--trainer.devices", "2"], ["row_shard", "got ddp", "--trainer.strategy"]),
+        (
+            ["--trainer.accelerator", "cpu", "--trainer.devices", "9", *SHARD],
+            ["at most 4", "got 9", "--trainer.devices"],
+        ),
+        (["--trainer.strategy", "row_shrad"], ["row_shrad"]),
+        (["--seed_everything", "-1"], ["-1"]),
+        (["--model.optimizer.init_args.lr", "-1"], ["learning rate", "--model.optimizer"]),
+        (["--model.optimizer", "torch.optim.LBFGS"], ["needs no closure", "LBFGS", "--model.optimizer"]),
+        (["--model.space.init_args.initial", "mi_lightning.inversion.GivenImage", *PICTURE], ["absent.png"]),
     ],
 )
 def test_wrong_flags_of_invert(run, trained, tmp_path, flags, expected):
     (tmp_path / "a_file").touch()
     (tmp_path / "empty").mkdir()
+    before = set(tmp_path.rglob("*"))
     code, _, err = invert(run, trained, *flags)
     line = one_line(err)
     assert code == 2
     for words in expected:
         assert words.lower() in line.lower()
-    assert not list(tmp_path.rglob("results.json"))  # nothing half-written
+    assert set(tmp_path.rglob("*")) == before  # nothing half-written
 
 
 def test_damaged_checkpoints(run, trained, tmp_path):
@@ -253,6 +266,32 @@ def test_a_checkpoint_of_another_class_or_shape(run, trained, face_folder, write
     code, _, err = invert(run, other)
     assert code == 2
     assert "expected the target's input shape, (1, 8, 6), got (1, 9, 6) (--data)" in one_line(err)
+
+
+def test_the_split_of_the_checkpoint_is_kept_to(run, trained):
+    code, _, err = run(
+        *("test", "--config", FIT, "--checkpoint", "checkpoints/target.ckpt", *trained, "--data.split_seed", "5")
+    )
+    assert code == 2
+    assert "expected the target's training split_seed, 0, got 5 (--data.split_seed)" in one_line(err)
+
+
+@pytest.mark.parametrize("limit", [("limit_train_batches", "1"), ("max_steps", "1"), ("fast_dev_run", "true")])
+def test_a_limit_of_the_trainer_keeps_what_was_found(run, trained, tmp_path, limit):
+    code, _, err = invert(run, trained, "--model.block", "5", f"--trainer.{limit[0]}", limit[1])
+    assert code == 0, err
+    found = list(tmp_path.rglob("results.json"))
+    if limit[0] != "fast_dev_run":  # which switches the loggers off, and writes to the working folder
+        rows = json.loads(found[0].read_text())["per_label"]
+        assert {(row["stop_reason"], row["iterations"]) for row in rows} == {("interrupted", 5)}
+
+
+def test_fit_to_a_folder(run, face_folder, tmp_path):
+    (tmp_path / "folder.ckpt").mkdir()
+    flags = ("--data.root", str(face_folder), "--data.test_per_person", "2", "--checkpoint", "folder.ckpt")
+    code, _, err = run("fit", "--config", FIT, *flags)
+    assert code == 2
+    assert "expected a file to write, got folder.ckpt, a folder (--checkpoint)" in one_line(err)
 
 
 def test_fit_with_a_damaged_folder_trains_nothing(run, face_folder, tmp_path):

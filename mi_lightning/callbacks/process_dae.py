@@ -52,7 +52,7 @@ class ProcessDAE(InversionCallback):
         every: int = 512,
         strength: float = 10.0,
         template: int = 5,
-        search: int = 15,
+        search: int = 11,
         sharpen_sigma: float = 2.0,
         sharpen_amount: float = 1.0,
     ) -> None:

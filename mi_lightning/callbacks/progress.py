@@ -67,7 +67,7 @@ class WholeProgress(ProgressBar, InversionCallback):
         """Advance by a block of iterations."""
         done = inversion.chunks_done * inversion.max_iterations + iteration
         advance, self._done = done - self._done, done
-        self._update(advance, {key: trainer.callback_metrics.get(f"invert/{key}") for key in ("cost", "active_rows")})
+        self._update(advance, {key: inversion.shown.get(f"invert/{key}") for key in ("cost", "active_rows")})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""

@@ -149,15 +149,8 @@ class StackedDAE(Classifier):
         ]
         stages.append(_Stage("softmax", softmax, (self.head,), None))
         if finetune is not None:
-            encoders: list[nn.Module] = [layer.encoder for layer in layers]
-            stages.append(
-                _Stage(
-                    "finetune",
-                    finetune,
-                    (self.autoencoder if self.reconstruction_weight else nn.ModuleList(encoders), self.head),
-                    None,
-                )
-            )
+            # without a reconstruction in the loss the decoders get no gradient, and stay
+            stages.append(_Stage("finetune", finetune, (self.autoencoder, self.head), None))
         for stage in stages:
             if stage.phase.epochs < 0:
                 raise InputError("epochs >= 0", stage.phase.epochs, f"phase {stage.name} of --model")
@@ -302,7 +295,9 @@ class StackedDAE(Classifier):
         if self._sample is not None:
             self._show("train/reconstructions", self._sample)
         optimizers = self.optimizers(use_pl_optimizer=False)
-        (optimizers[self._position] if isinstance(optimizers, list) else optimizers).state.clear()
+        optimizer = optimizers[self._position] if isinstance(optimizers, list) else optimizers
+        optimizer.zero_grad()
+        optimizer.state.clear()
 
     # ------------------------------------------------------------------------------------------------ test
 

@@ -112,6 +112,9 @@ class PersonDataModule(LightningDataModule, ABC):
         super().__init__()
         if batch_size < 1:
             raise InputError("batch_size >= 1", batch_size, "--data.batch_size")
+        for name, seed in (("split_seed", split_seed), ("order_seed", order_seed)):
+            if seed is not None and seed < 0:
+                raise InputError(f"{name} >= 0", seed, f"--data.{name}")
         self.split: Split = split
         self.split_seed = split_seed
         self.batch_size = batch_size

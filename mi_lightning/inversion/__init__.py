@@ -9,6 +9,7 @@ from mi_lightning.inversion.initial import GivenImage, Initial, MidGrey, Natural
 from mi_lightning.inversion.module import Inversion
 from mi_lightning.inversion.result import InversionResult
 from mi_lightning.inversion.rows import Rows
+from mi_lightning.inversion.smoothing import SmoothedAutograd
 from mi_lightning.inversion.spaces import LatentSpace, PixelSpace, Space
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "PowerLaw",
     "Prior",
     "Rows",
+    "SmoothedAutograd",
     "Space",
     "TotalVariation",
     "UnitRMS",

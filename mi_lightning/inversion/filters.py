@@ -57,7 +57,7 @@ class PowerLaw(GradientFilter):
 
     The amplitude spectrum of photographs falls about as 1 / f [Field, *Relations between the statistics of natural
     images and the response properties of cortical cells*, J. Opt. Soc. Am. A 4 (1987)]: broad light and shadow are
-    likelier than fine texture, at every scale, where a Gaussian blur knows one scale only. The frequency f is weighed by
+    likelier than fine texture, at every scale, where a Gaussian blur knows one scale only. Frequency f is weighed by
     (1 + (f / corner)^2)^(-exponent / 2), in the cosine basis, whose reflecting ends make the filter symmetric and
     positive, so that a filtered gradient still points downhill.
 

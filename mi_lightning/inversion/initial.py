@@ -113,9 +113,10 @@ class NaturalNoise(Initial):
         amplitude = frequency.clamp_min(1 / max(shape[1:])) ** -self.exponent
         amplitude[0, 0] = 0  # the mean is given
         white = torch.fft.rfft2(rows.draw(lambda generator: torch.randn(shape, generator=generator)))
-        image = torch.fft.irfft2(white * amplitude, s=shape[1:])
+        image: Tensor = torch.fft.irfft2(white * amplitude, s=shape[1:])
         image /= image.flatten(1).std(1).clamp_min(torch.finfo(image.dtype).tiny).view(-1, 1, 1, 1)
-        return image.mul_(self.std).add_(self.mean).clamp_(*value_range)
+        start: Tensor = image.mul_(self.std).add_(self.mean).clamp_(*value_range)
+        return start
 
 
 class GivenImage(Initial):

@@ -168,6 +168,7 @@ class Inversion(LightningModule):
         self.max_iterations, self.beta, self.gamma, self.stagnation_rule = max_iterations, beta, gamma, stagnation_rule
         self.block, self.chunk_size = block, chunk_size
         self.stop_requested = False
+        self.shown: dict[str, float] = {}
         self.failure: TargetError | None = None
         self._result: InversionResult | None = None
         self._objective: Objective | None = None
@@ -218,6 +219,11 @@ class Inversion(LightningModule):
         if self._result is None:
             raise RuntimeError("no result yet: run InversionTrainer().invert(attack) first")
         return self._result
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the attack has run."""
+        return self._result is not None
 
     @property
     def total_rows(self) -> int:
@@ -291,13 +297,29 @@ class Inversion(LightningModule):
         """Give the stop rules of beta and gamma to the trainer, in the order in which Algorithm 1 checks them."""
         return self._stops
 
+    def preflight(self) -> None:
+        """Try everything that can be wrong with the attack, so that a mistake is told before a file is written.
+
+        Raises:
+            InputError: If a label is unknown, a part does not fit the target, a start cannot be read, or the optimizer
+                cannot be used.
+            MIError: If the checkpoint cannot be used.
+        """
+        rows = Rows.grid(parse_labels(self.labels, self.target.class_names), 1, seed=self.seed)
+        self.space.bind(self.target)
+        candidate = nn.Parameter(self.space.initial(rows.select(slice(0, 1))))
+        try:
+            optimizer = self.optimizer_factory([candidate])
+        except (ValueError, TypeError) as error:
+            raise InputError("an optimizer that can be made", f"{error}", "--model.optimizer") from error
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise InputError("an optimizer that needs no closure", type(optimizer).__name__, "--model.optimizer")
+
     def setup(self, stage: str) -> None:
         """Load the target, choose the rows of this process and place the first chunk."""
         target = self.target
         rows = Rows.grid(parse_labels(self.labels, target.class_names), self.restarts, seed=self.seed)
         world = self.trainer.world_size
-        if world > len(rows):
-            raise InputError(f"at most {len(rows)} devices for {len(rows)} rows", world, "--trainer.devices")
         target.restart(self.query_budget)
         self.space.bind(target)
         self._objective = Objective(target, self.space, self.cost, self.priors)
@@ -308,7 +330,7 @@ class Inversion(LightningModule):
             for start in range(0, len(self._own_rows), self._chunk)
         ]
         self._finished: list[InversionResult] = []
-        self._result, self.stop_requested, self.failure = None, False, None
+        self._result, self.failure = None, None
         self.rows = self._waiting.pop(0)
         self.candidate = nn.Parameter(self.space.initial(self.rows))
 
@@ -368,6 +390,9 @@ class Inversion(LightningModule):
 
     def on_train_end(self) -> None:
         """Gather the rows of all processes and hand them to the callbacks."""
+        if len(self.rows):  # a limit of the trainer came before the rows' own
+            self.deactivate(torch.ones_like(self._batch.active), "interrupted")
+            self._settle()
         own = InversionResult.concatenate(self._finished)
         self._result = self._gather(own)
         for callback in self._callbacks:
@@ -415,6 +440,7 @@ class Inversion(LightningModule):
         batch.best_cost = torch.where(improved, cost, batch.best_cost)
         batch.best_bare = torch.where(improved, bare, batch.best_bare)
         copy_rows_(batch.best_candidate, self.candidate.data, improved)
+        self.deactivate(cost.isfinite().logical_not_(), "diverged")
 
     def deactivate(self, rows: Tensor, reason: str) -> None:
         """Stop rows at the present iteration; rows that have stopped already stay as they are.
@@ -470,15 +496,13 @@ class Inversion(LightningModule):
         """Log, tell the callbacks, and let the rows leave that have stopped."""
         if self._batch.iteration >= self.max_iterations:
             self.deactivate(torch.ones_like(self._batch.active), "max_iterations")
-        self.deactivate(~torch.isfinite(self._batch.cost), "diverged")
-        self.log_dict(
-            {
-                "invert/cost": self._batch.best_cost.mean(),
-                "invert/confidence": self.cost.confidence(self._batch.best_bare).mean(),
-                "invert/active_rows": self._batch.active.sum().float(),
-                "step": float(self._batch.iteration),  # the axis of the logger: iterations, not blocks
-            }
-        )
+        # one look at the device for all numbers; `log_dict` would cost as much as several iterations
+        names = ("invert/cost", "invert/confidence", "invert/active_rows")
+        cost, bare = self._batch.best_cost, self._batch.best_bare
+        values = torch.stack([cost.mean(), self.cost.confidence(bare).mean(), self._batch.active.sum().to(cost)])
+        self.shown = dict(zip(names, values.tolist(), strict=True))
+        for logger in self.loggers:
+            logger.log_metrics(self.shown, step=self._batch.iteration)
         for callback in self._callbacks:
             callback.on_block_end(self.trainer, self, self._batch.iteration)
         self._share_time()
@@ -516,7 +540,7 @@ class Inversion(LightningModule):
             candidate=self._batch.best_candidate.cpu(),
             reconstruction=self.space.decode(self._batch.best_candidate).float().cpu(),
             cost=self._batch.best_cost.float().cpu(),
-            confidence=self.cost.confidence(self._batch.best_bare).float().cpu(),
+            confidence=self.cost.confidence(self._batch.best_bare).float().nan_to_num(0.0).clamp(0, 1).cpu(),
             iterations=iterations,
             stop_reason=tuple(STOP_REASONS[code] for code in self._batch.stop_code.tolist()),
             queries=self._queries_asked(iterations),
@@ -590,7 +614,7 @@ def copy_rows_(out: Tensor, source: Tensor, mask: Tensor) -> None:
     wide, source = out.flatten(1), source.flatten(1)
     # `where` costs by the element, not by the byte: copying words of 16 bytes is several times faster; nothing is
     # computed with them
-    if wide.dtype == torch.float32 and wide.shape[1] % 4 == 0:
+    if wide.dtype == torch.float32 and wide.shape[1] % 4 == 0 and wide.device.type in ("cpu", "cuda"):
         wide, source = wide.view(torch.complex128), source.view(torch.complex128)
     torch.where(mask[:, None], source, wide, out=wide)
 

@@ -58,7 +58,7 @@ def test_sizes_of_the_faces() -> None:
 
 
 def test_dropout_is_there_in_training_only() -> None:
-    cnn = tiny(dropout=0.5)
+    cnn = tiny(dropout=0.5, hidden=50, channels=(8, 8), init="he")
     x = torch.rand(2, 1, 8, 6)
     assert not torch.equal(cnn(x), cnn(x))
     cnn.eval()
@@ -68,10 +68,12 @@ def test_dropout_is_there_in_training_only() -> None:
 @pytest.mark.parametrize("init", ["default", "he"])
 def test_initial_weights(init: str) -> None:
     cnn = tiny(input_shape=(3, 40, 40), channels=(32, 64), hidden=300, init=init)
-    for layer in (layer for layer in cnn.modules() if getattr(layer, "weight", None) is not None):
+    layers = [layer for layer in cnn.modules() if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(layers) == 4
+    for layer in map(torch.nn.Module.requires_grad_, layers, [False] * 4):
         inputs = layer.weight[0].numel()
         deviation = math.sqrt(2 / inputs) if init == "he" else 1 / math.sqrt(3 * inputs)
-        assert float(layer.weight.std()) == pytest.approx(deviation, rel=0.06)
+        assert float(layer.weight.std()) == pytest.approx(deviation, rel=0.1)  # the first layer has 864 weights
         assert bool(layer.bias.any()) == (init == "default")
 
 

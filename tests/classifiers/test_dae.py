@@ -36,9 +36,7 @@ def make(data: AttFaces, epochs: tuple[int, ...] = (3, 2, 4, 2), **arguments) ->
         "softmax": softmax,
         "finetune": finetune,
     }
-    return StackedDAE(
-        data.input_shape, data.num_classes, data.class_names, data.input_range, **(settings | arguments)
-    )
+    return StackedDAE(data.input_shape, data.num_classes, data.class_names, data.input_range, **(settings | arguments))
 
 
 def fit(classifier: StackedDAE, data: AttFaces, *, test: bool = False, **arguments) -> Trainer:
@@ -181,7 +179,7 @@ def test_phase_optimizer_and_schedule_are_the_ones_given(faces: AttFaces) -> Non
     made = []
 
     def descent(parameters):
-        made.append(torch.optim.SGD(parameters, lr=0.5))
+        made.append(torch.optim.SGD(parameters, lr=0.5, momentum=0.9))
         return made[-1]
 
     def stop(optimizer):
@@ -198,7 +196,8 @@ def test_phase_optimizer_and_schedule_are_the_ones_given(faces: AttFaces) -> Non
     layer.loss(data.train_x.flatten(1)).backward()
     name = "autoencoder.layers.0.decoder.weight"
     torch.testing.assert_close(history.states[1][name], before[name] - 0.5 * layer.decoder.weight.grad)
-    assert made[0].state == {}
+    assert made[0].state == {}  # no memory is held for a phase that is over
+    assert all(parameter.grad is None for parameter in made[0].param_groups[0]["params"])
 
 
 def test_a_fit_that_is_resumed_goes_on_in_its_phase(faces: AttFaces, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_sizes_of_the_paper() -> None:
 def test_initial_weights(init: str, first: float, second: float, bound: float) -> None:
     torch.manual_seed(1)
     mlp = MLP(input_shape=(1, 20, 30), num_classes=400, hidden=500, init=init, std=0.05)
-    for layer, deviation in ((mlp.body, first), (mlp.head, second)):
+    for layer, deviation in ((mlp.body.requires_grad_(False), first), (mlp.head.requires_grad_(False), second)):
         assert float(layer.weight.std()) == pytest.approx(deviation, rel=0.01)
         assert abs(float(layer.weight.mean())) < 0.01 * deviation
         furthest = float(layer.weight.abs().max()) / deviation

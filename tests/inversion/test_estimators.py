@@ -161,7 +161,21 @@ def test_signs_are_fair_and_independent(classifier):
     assert torch.equal(above + below, torch.ones_like(above))
     assert float(signs.mean(0).abs().max()) < 5 / math.sqrt(5000)
     correlation = signs.T @ signs / 5000 - torch.eye(130)
-    assert float(correlation.abs().max()) < 6 / math.sqrt(5000)
+    assert float(correlation.square().sum() / (130 * 129)) == pytest.approx(1 / 5000, rel=0.1)
+    assert float(correlation.abs().max()) < 0.2
+
+
+@pytest.mark.parametrize("pairs", [8, 128, 300])
+def test_the_spread_is_that_of_independent_directions(classifier, pairs):
+    rows = many(2, 300)
+    with torch.no_grad():
+        classifier.head.weight.mul_(0.05)  # nearly linear, so that the theory is exact
+    z = candidates(300)
+    estimate = SPSA(pairs=pairs).gradient(objective(classifier), z, rows, rows.label).flatten(1).double()
+    true = analytic(classifier, z[:1], rows.label[:1], NegativeLogConfidence()).flatten().double()
+    # each of the other coordinates adds its own derivative with a random sign: (D - 1) |g|^2 / pairs in all
+    expected = float((PIXELS - 1) * true.square().sum() / pairs)
+    assert float((estimate - true).square().sum(1).mean()) == pytest.approx(expected, rel=0.1)
 
 
 # ------------------------------------------------------------------------------------------------ queries

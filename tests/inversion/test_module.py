@@ -113,7 +113,31 @@ def test_a_row_that_diverges_keeps_its_best(invert):
     result = invert(callbacks=[Explode()], labels=[0, 1, 2], max_iterations=40, block=10, gamma=1e-6)
     assert result.stop_reason == ("max_iterations", "diverged", "max_iterations")
     assert torch.isfinite(result.reconstruction).all()
-    assert result.iterations.tolist() == [40, 10, 40]
+    assert result.iterations.tolist() == [40, 5, 40]
+
+
+def test_a_start_that_is_no_number_is_told(invert):
+    class Nothing(Zeros):
+        def __call__(self, rows, shape, value_range):
+            return super().__call__(rows, shape, value_range) * torch.nan
+
+    result = invert(space=PixelSpace(initial=Nothing(), clamp=False), labels=[0, 1], max_iterations=20, block=20)
+    assert result.stop_reason == ("diverged", "diverged")
+    assert result.confidence.tolist() == [0.0, 0.0]
+
+
+def test_a_limit_of_the_trainer_keeps_what_was_found(classifier):
+    attack = Inversion(target=WhiteBox(classifier), max_iterations=500, block=10)
+    trainer = InversionTrainer(
+        limit_train_batches=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    result = trainer.invert(attack)
+    assert set(result.stop_reason) == {"interrupted"}
+    assert set(result.iterations.tolist()) == {20}
 
 
 def test_a_projection_is_part_of_the_iterate(invert):

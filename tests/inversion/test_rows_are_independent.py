@@ -12,6 +12,7 @@ import torch
 
 from mi_lightning.inversion import Inversion, MidGrey, Noise, PixelSpace, Rows, Zeros
 from mi_lightning.targets import WhiteBox
+from mi_lightning.trainer import InversionTrainer
 
 SETTINGS = {"gamma": 0.02, "beta": 200, "max_iterations": 150, "block": 13, "restarts": 2, "seed": 5}
 
@@ -102,6 +103,7 @@ from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.inversion import Inversion
 from mi_lightning.targets import WhiteBox
 from mi_lightning.trainer import InversionTrainer
+from mi_lightning.trainer import InversionTrainer
 model = SoftmaxRegression(input_shape=(1, 6, 5), num_classes=7)
 model.load_state_dict(torch.load({weights!r}, weights_only=True))
 attack = Inversion(target=WhiteBox(model), space=noisy(), optimizer=adam, **SETTINGS)
@@ -129,8 +131,18 @@ def test_two_processes_give_what_one_gives(invert, classifier, tmp_path):
         same(both, one)
 
 
-def test_more_devices_than_rows_is_an_error(classifier, monkeypatch):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"strategy": "row_shard", "devices": 2},
+            r"at most 1 devices for 1 rows, got 2 \(--trainer.devices\)",
+        ),
+        ({"devices": 2}, r"expected row_shard for an .* devices, got DDPStrategy \(--trainer.strategy\)"),
+    ],
+)
+def test_devices_are_checked_before_a_process_is_started(classifier, settings, message):
     attack = Inversion(target=WhiteBox(classifier), space=PixelSpace(initial=Zeros()), labels=[1])
-    monkeypatch.setattr(Inversion, "trainer", type("Two", (), {"world_size": 2, "global_rank": 0}))
-    with pytest.raises(ValueError, match=r"expected at most 1 devices for 1 rows, got 2 \(--trainer.devices\)"):
-        attack.setup("fit")
+    trainer = InversionTrainer(accelerator="cpu", logger=False, enable_checkpointing=False, **settings)
+    with pytest.raises(ValueError, match=message):
+        trainer.invert(attack)

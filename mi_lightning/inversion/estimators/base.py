@@ -15,8 +15,8 @@ from mi_lightning.errors import InputError
 from mi_lightning.inversion.gradients import Evaluation, GradientEstimator, Objective
 from mi_lightning.inversion.rows import Rows
 
-#: Bytes of one batch of queries on a CPU. What fits into its last cache is as fast as anything larger.
-_CPU_BYTES = 24 * 2**20
+#: Bytes of one batch of queries on a CPU: it is written and read within the last cache, also where that is shared.
+_CPU_BYTES = 6 * 2**20
 #: Share of the memory that is free for one batch of queries: a classifier's activations take many times as much.
 _SHARE = 1 / 16
 
@@ -57,21 +57,26 @@ class Questions:
         cost: Tensor = bare.view(points.shape[:-1])
         return cost
 
-    def blocks(self, items: int, queries_per_item: int) -> Iterator[tuple[slice, list[slice]]]:
+    def blocks(self, items: int, queries_per_item: int, most: int = 2**31) -> Iterator[tuple[slice, list[slice]]]:
         """Cut rows x items into batches of at most ``limit`` queries (or one item, if that is more).
 
         Args:
             items: Items of each row, for example pairs of queries.
             queries_per_item: Queries of an item.
+            most: No batch goes over a multiple of so many items.
 
         Yields:
             Some rows, and the parts into which their items are cut, in order.
         """
         capacity = max(1, self.limit // queries_per_item)
-        rows, part = max(1, capacity // items), min(items, capacity)
+        rows = max(1, capacity // items)
+        parts = []
+        for first in range(0, items, most):
+            count = min(most, items - first)
+            part = -(-count // -(-count // capacity))  # as many batches as it takes, of nearly equal size
+            parts += [slice(first + k, first + min(k + part, count)) for k in range(0, count, part)]
         for start in range(0, len(self.rows), rows):
-            where = slice(start, min(start + rows, len(self.rows)))
-            yield where, [slice(first, min(first + part, items)) for first in range(0, items, part)]
+            yield slice(start, min(start + rows, len(self.rows))), parts
 
 
 class QueryEstimator(GradientEstimator):
@@ -139,10 +144,10 @@ class QueryEstimator(GradientEstimator):
         """Inputs in one batch."""
         if self.max_batch is not None:
             return self.max_batch
-        # a query, half a step (one for two queries), and the input that the candidate decodes to
+        # a query, and the input that the candidate decodes to where it is not the input itself
         size = z[0].numel()
         decoded = torch.Size(objective.target.input_shape).numel()
-        return automatic_batch(z.device, 4 * (size + size // 2 + (decoded if decoded != size else 0)))
+        return automatic_batch(z.device, 4 * (size + (decoded if decoded != size else 0)))
 
 
 def automatic_batch(device: torch.device, bytes_per_input: int) -> int:
