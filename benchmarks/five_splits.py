@@ -108,10 +108,10 @@ def main() -> None:
         evaluator = fit(args.evaluator, split, folder)
         for config in args.invert:
             found.setdefault(config.stem, []).append(invert(config, split, folder, evaluator))
-    fits = [("classifier", "test error, %", "each", "seconds to train")]
+    fits: list[tuple[str, ...]] = [("classifier", "test error, %", "each", "seconds to train")]
     for name, values in errors.items():
         fits.append((name, spread(values), ", ".join(f"{value:.2f}" for value in values), spread(seconds[name])))
-    attacks = [("attack", *SHOWN)]
+    attacks: list[tuple[str, ...]] = [("attack", *SHOWN)]
     for name, runs in found.items():
         attacks.append((name, *(spread([float(run[key]) for run in runs]) for key in SHOWN)))
     for rows in (fits, attacks):

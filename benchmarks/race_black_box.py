@@ -114,7 +114,8 @@ def loop(classifier: Classifier, iterations: int, people: int) -> int:
     def confidences(x: Tensor) -> Tensor:
         nonlocal asked
         asked += len(x)
-        return classifier(x).softmax(1)
+        released: Tensor = classifier(x).softmax(1)
+        return released
 
     with torch.no_grad():
         for label in range(people):

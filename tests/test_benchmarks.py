@@ -53,7 +53,7 @@ def test_race_prints_a_table_and_appends_it(race, tiny_softmax, tmp_path, monkey
     save_classifier(tiny_softmax, tmp_path / "tiny.ckpt")
     results = tmp_path / "RESULTS.md"
     results.write_text("# Results\n", encoding="utf-8")
-    monkeypatch.setattr(race, "RESULTS", results)
+    monkeypatch.setattr(sys.modules["common"], "RESULTS", results)
     flags = "--skip-art --alpha 20 --beta 5 --iterations 5 --repeats 1 --threads 1 --write --checkpoint"
     monkeypatch.setattr(sys, "argv", ["race_white_box.py", *flags.split(), str(tmp_path / "tiny.ckpt")])
     race.main()
@@ -71,7 +71,7 @@ def test_race_says_how_to_get_the_toolbox(race, monkeypatch):
 
 
 def test_race_refuses_another_class(race, tmp_path, monkeypatch):
-    monkeypatch.setattr(race, "load_classifier", lambda path: torch.nn.Identity())
+    monkeypatch.setattr(sys.modules["common"], "load_classifier", lambda path: torch.nn.Identity())
     (tmp_path / "other.ckpt").touch()
     with pytest.raises(SystemExit, match=r"expected a checkpoint of SoftmaxRegression, got Identity: .*other\.ckpt"):
         race.trained_softmax(tmp_path / "other.ckpt")

@@ -13,7 +13,7 @@ from mi_lightning.inversion.rows import Rows
 
 
 class SmoothedAutograd(GradientEstimator):
-    """Backpropagation, averaged over candidates with noise: the gradient of the cost after a Gaussian blur of its graph.
+    """Backpropagation, averaged over candidates with noise: the gradient of the cost blurred by a Gaussian.
 
     g = mean over the samples of the gradient of c at z + noise * u, u ~ N(0, I). Source: Smilkov et al., *SmoothGrad:
     removing noise by adding noise*, arXiv 1706.03825, who look at one image and do not descend.

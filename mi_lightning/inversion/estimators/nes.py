@@ -20,7 +20,7 @@ class NES(QueryEstimator):
     Queries are clamped to the bounds of the space. The directions of the estimate are the steps that were really
     taken, divided by their mean square, which is known: the scale stays right near a bound.
 
-    Drawing the normal numbers takes most of the time where the classifier is small: SPSA's signs cost a twentieth.
+    Drawing the normal numbers takes most of the time where the classifier is small; SPSA's signs cost next to nothing.
 
     Args:
         pairs: Directions in a gradient, each of which costs two queries.
