@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"append the tables to {RESULTS.name}")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    console = Console(width=140)
+    console = Console(width=200)
     folder = args.folder or Path(tempfile.mkdtemp())
     errors: dict[str, list[float]] = {}
     seconds: dict[str, list[float]] = {}

@@ -1,16 +1,16 @@
 """The vanishing gradient of 1 - p: what the first step of an attack sees, for each classifier that is trained.
 
 The cost of Algorithm 1 (Fredrikson et al., 2015) is 1 - p, where p is the confidence in the person wanted. Its gradient
-is p times that of -log p, the one by the chain rule from the other. Where a start looks like nobody, p is tiny, and so
-is the gradient: a step of lambda = 0.1 moves no pixel, the cost stays as it is to the last digit, and the stagnation
-rule stops the row. The gradient of -log p stays of order one.
+is p times that of -log p, by the chain rule. Where a start looks like nobody, p is tiny, and so is the gradient: a step
+of lambda = 0.1 moves no pixel, the cost stays as it is to the last digit, and the stagnation rule stops the row. The
+gradient of -log p stays of order one.
 
     python benchmarks/vanishing_gradient.py                                # every checkpoint of a face classifier
     python benchmarks/vanishing_gradient.py checkpoints/att_mlp.ckpt       # some of them
 
 Prints one line a checkpoint and start (black, mid-grey), over all people: the median and the least confidence p, the
 median and the least Euclidean norm of the gradient of 1 - p and of -log p towards the input, and how many people are
-stuck: their cost 1 - p is the same float32 number after the first step with lambda = 0.1.
+stuck: after the first step with lambda = 0.1 their float32 cost 1 - p is no less than before.
 """
 
 from __future__ import annotations

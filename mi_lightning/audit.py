@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -31,25 +32,23 @@ def audit(
         title: Title of the report.
         refit: Train again even where a checkpoint exists.
     """
-    from mi_lightning.cli import MICLI  # the command line imports this module
+    from mi_lightning.cli import MICLI, ConfigReader  # the command line imports this module
 
     start = time.perf_counter()
     console = Console(highlight=False, soft_wrap=True)
     folder = Path(output)
     if not invert:
         raise InputError("at least one attack", "none", "--invert")
-    checkpoints = {config: _checkpoint_of(config) for config in fit}
-    for config in invert:
-        _read_yaml(config, "--invert")  # a wrong path is told before anything is trained
+    checkpoints = {config: checkpoint_of(config) for config in fit}
+    reader = ConfigReader()
+    for config in invert:  # what is wrong with an attack is told before anything is trained
+        content = read_yaml(config, "--invert")
+        try:
+            reader.complete(content, check=True)
+        except MIError as error:
+            raise MIError(f"{error} in {config}") from None
     ensure_writable(folder, "--output")
-    for config, checkpoint in checkpoints.items():
-        if checkpoint.is_file() and not refit:
-            accuracy = load_classifier(checkpoint, "--fit").training_info.get("test_accuracy")
-            known = "" if accuracy is None else f" (test error {1 - accuracy:.2%})"
-            console.print(f"[bold]fit[/] {config}: reusing {checkpoint}{known}; --refit true trains it again")
-        else:
-            console.print(f"[bold]fit[/] {config}")
-            MICLI(["fit", "--config", config])
+    fit_missing(checkpoints, console, refit=refit)
     runs = []
     for config in invert:
         console.print(f"[bold]invert[/] {config}")
@@ -94,15 +93,51 @@ def show_run(folder: Path) -> None:
         console.print(f"results: {folder}")
 
 
-def _checkpoint_of(config: str) -> Path:
+def fit_missing(checkpoints: Mapping[str, Path], console: Console, *, refit: bool = False) -> None:
+    """Train what has no checkpoint yet.
+
+    Args:
+        checkpoints: Configurations of classifiers (:func:`checkpoint_of`), and the file that each writes.
+        console: Where it is told.
+        refit: Train again even where a checkpoint exists.
+    """
+    from mi_lightning.cli import MICLI, ConfigReader, what_was_fitted  # the command line imports this module
+
+    reader: ConfigReader | None = None
+    for config, checkpoint in checkpoints.items():
+        if checkpoint.is_file() and not refit:
+            info = load_classifier(checkpoint, "--fit").training_info
+            accuracy = info.get("test_accuracy")
+            known = "" if accuracy is None else f" (test error {1 - accuracy:.2%})"
+            console.print(f"[bold]fit[/] {config}: reusing {checkpoint}{known}; --refit true trains it again")
+            if "fit" in info:
+                reader = reader or ConfigReader("fit")
+                now = what_was_fitted(reader.complete(read_yaml(config, "--fit")))
+                if changed := differing_keys(info["fit"], now):
+                    keys = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+                    console.print(f"  [yellow]{checkpoint} was trained with other values of {keys}[/]")
+        else:
+            console.print(f"[bold]fit[/] {config}")
+            MICLI(["fit", "--config", config])
+
+
+def differing_keys(one: object, other: object, at: str = "") -> list[str]:
+    """Return the dotted keys in which two trees of plain values differ, sorted."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = sorted({*one, *other})
+        return [key for name in keys for key in differing_keys(one.get(name), other.get(name), f"{at}.{name}")]
+    return [] if one == other else [at.removeprefix(".")]
+
+
+def checkpoint_of(config: str) -> Path:
     """Return the checkpoint that a fit configuration writes."""
-    checkpoint = _read_yaml(config, "--fit").get("checkpoint")
+    checkpoint = read_yaml(config, "--fit").get("checkpoint")
     if not checkpoint:
         raise InputError("a key `checkpoint` in each fit configuration", f"none in {config}", "--fit")
     return Path(str(checkpoint))
 
 
-def _read_yaml(path: str, flag: str) -> dict[str, object]:
+def read_yaml(path: str, flag: str) -> dict[str, object]:
     """Read a configuration.
 
     Raises:

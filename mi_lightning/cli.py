@@ -1,15 +1,17 @@
-"""Command line: ``mi-lightning fit | test | invert | audit | report``, all from YAML."""
+"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report``, all from YAML."""
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 import warnings
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, cast
 
+import yaml
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
@@ -22,8 +24,9 @@ from mi_lightning.callbacks.progress import WholeProgress
 from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
-from mi_lightning.errors import InputError, MIError
+from mi_lightning.errors import InputError, MIError, root_error
 from mi_lightning.inversion.module import Inversion
+from mi_lightning.targets.base import TargetError
 from mi_lightning.trainer import InversionTrainer, ensure_writable, same_split
 
 DESCRIPTION = """Measure how much of a person a trained classifier gives away.
@@ -32,6 +35,7 @@ Train a classifier (fit), reconstruct the people it knows from it (invert), and 
 recognisable the reconstructions are (audit, report). For models that you own or may test.
 
   mi-lightning audit --config configs/audit/att_softmax.yaml    everything at once: fit, invert, judge, report
+  mi-lightning sweep --config configs/sweep/att_rounding.yaml   which strength of a defense holds, and what it costs
   mi-lightning fit --config configs/fit/att_softmax.yaml        train one classifier
   mi-lightning invert --config configs/invert/att_softmax.yaml  attack it
   mi-lightning invert --help                                    every flag of a command
@@ -74,8 +78,9 @@ class MICLI(LightningCLI):
         """
         self.quiet = quiet
         from mi_lightning.audit import audit, report
+        from mi_lightning.sweep import sweep
 
-        self.functions: dict[str, Callable[..., None]] = {"audit": audit, "report": report}
+        self.functions: dict[str, Callable[..., None]] = {"audit": audit, "sweep": sweep, "report": report}
         super().__init__(
             Classifier,
             PersonDataModule,
@@ -189,8 +194,13 @@ class MICLI(LightningCLI):
         if subcommand in self.functions:
             config = self.parser.instantiate(self.config)[subcommand]
             self.functions[subcommand](**{key: config[key] for key in self._subcommand_method_arguments[subcommand]})
-        else:
+            return
+        try:
             super()._run_subcommand(subcommand)  # with before_fit, after_fit, ... around it
+        except TargetError:
+            if subcommand == "invert" and self.model.has_result:
+                self.after_invert()  # what was found until the target failed
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> InversionTrainer:
         """Make the trainer, with one bar for the whole run unless bars are switched off or chosen by hand."""
@@ -223,6 +233,7 @@ class MICLI(LightningCLI):
             raise KeyboardInterrupt
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         if self.checkpoint is not None and self.trainer.is_global_zero:
+            self.model.training_info["fit"] = what_was_fitted(self.config["fit"].as_dict())
             save_classifier(self.model, self.checkpoint)
         self._report_test()
 
@@ -268,6 +279,64 @@ class MICLI(LightningCLI):
             raise KeyboardInterrupt
 
 
+class ConfigReader(MICLI):
+    """Reads configurations of a command, and runs nothing.
+
+    Args:
+        command: ``"invert"`` or ``"fit"``.
+    """
+
+    def __init__(self, command: str = "invert") -> None:
+        """Make the parser."""
+        self.command = command
+        # `fit` has no default class of a model, so its parser is made along with that of `invert`
+        super().__init__(["invert"])
+
+    def complete(self, config: Mapping[str, Any], *, check: bool = False) -> dict[str, Any]:
+        """Return a configuration of the command with the default of every key that it does not name.
+
+        Args:
+            config: What a YAML file holds.
+            check: Whether to make the parts, too, which looks at their numbers but opens no file.
+
+        Raises:
+            MIError: If a key or a value is wrong.
+        """
+        parsed = self.parser.parse_object({"subcommand": self.command, self.command: copy.deepcopy(dict(config))})
+        found: dict[str, Any] = parsed.as_dict()[self.command]
+        if check:
+            try:
+                self.parser.instantiate(parsed)
+            except Exception as error:
+                wrong = root_error(error)
+                if wrong is None:
+                    raise
+                raise wrong from error
+        return {key: value for key, value in found.items() if key != "config"}
+
+    def _set_seed(self) -> None:
+        """Leave the random state as it is."""
+
+    def instantiate_classes(self) -> None:
+        """Make nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run nothing."""
+
+
+def what_was_fitted(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the weights in a complete configuration of ``mi-lightning fit``: plain values only.
+
+    Args:
+        config: The configuration as parsed, before anything is made of it.
+    """
+    kept = {key: config.get(key) for key in ("seed_everything", "model", "data")}
+    trainer = config.get("trainer") or {}
+    kept["trainer"] = {key: trainer.get(key) for key in ("max_epochs", "max_steps", "precision", "gradient_clip_val")}
+    plain: dict[str, Any] = yaml.safe_load(yaml.safe_dump(kept))
+    return plain
+
+
 def _one_line(message: str) -> str:
     """Fold a message of many lines into one."""
     return " ".join(message.split())
@@ -283,15 +352,12 @@ def _from_lightning(error: Exception) -> bool:
     )
 
 
-def root_error(error: BaseException) -> MIError | None:
-    """Return the innermost error of ours in a chain: the command line's parts wrap what a constructor raises."""
-    found: MIError | None = None
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, MIError):
-            found = link
-        link = link.__cause__ or link.__context__
-    return found
+def quieten() -> None:
+    """Switch off Lightning's notes on hardware and its own products; warnings and errors still come through."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".isinstance\(treespec, LeafSpec\). is deprecated")  # lightning 2.6
+    warnings.filterwarnings("ignore", message=r"The '.*_dataloader' does not have many workers")  # data are in memory
 
 
 def main(args: ArgsType = None) -> None:
@@ -302,11 +368,7 @@ def main(args: ArgsType = None) -> None:
     Args:
         args: Arguments; those of the process if None.
     """
-    # Lightning's notes on hardware and its own products; warnings and errors still come through
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=r".isinstance\(treespec, LeafSpec\). is deprecated")  # lightning 2.6
-    warnings.filterwarnings("ignore", message=r"The '.*_dataloader' does not have many workers")  # data are in memory
+    quieten()
     try:
         MICLI(args)
     except KeyboardInterrupt:

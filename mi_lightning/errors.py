@@ -31,3 +31,17 @@ class InputError(MIError, ValueError):
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
         """Pickle by the parts, so that the error crosses process boundaries whole."""
         return type(self), (self.expected, self.got, self.flag)
+
+
+def root_error(error: BaseException) -> MIError | None:
+    """Return the innermost error of ours in a chain: the command line's parts wrap what a constructor raises.
+
+    What an error was raised ``from None`` for is not looked at.
+    """
+    found: MIError | None = None
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, MIError):
+            found = link
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return found

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from lightning.pytorch import Trainer
 
 from mi_lightning import strategies
+from mi_lightning.callbacks.vocoder import VocoderStage
 from mi_lightning.checkpoint import load_classifier, weights_digest
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.inversion.module import Inversion
 from mi_lightning.metrics.judge import Judge
+from mi_lightning.metrics.speech_judge import SpeechJudge, is_speech
+from mi_lightning.targets.white_box import WhiteBox
 
 if TYPE_CHECKING:
     from mi_lightning.inversion.result import InversionResult
@@ -66,7 +69,8 @@ class InversionTrainer(Trainer):
         model.stop_requested = False
         model.preflight()  # before any file is written
         self._check_devices(model)  # before any process is started
-        self.judge = make_judge(model, datamodule, evaluator_ckpt)
+        vocoder = next((callback for callback in self.callbacks if isinstance(callback, VocoderStage)), None)  # type: ignore[attr-defined]
+        self.judge = make_judge(model, datamodule, evaluator_ckpt, vocoder)
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "--trainer.logger or --trainer.default_root_dir")
         self.fit_loop.max_epochs = 1  # the iterations of the attack are one pass over its blocks
@@ -95,8 +99,19 @@ class InversionTrainer(Trainer):
             )
 
 
-def make_judge(model: Inversion, datamodule: PersonDataModule | None, evaluator_ckpt: str | None) -> Judge | None:
+def make_judge(
+    model: Inversion,
+    datamodule: PersonDataModule | None,
+    evaluator_ckpt: str | None,
+    vocoder: VocoderStage | None = None,
+) -> Judge | None:
     """Load the evaluator and the references, and refuse what would make the judgement worthless.
+
+    Args:
+        model: The attack.
+        datamodule: The references.
+        evaluator_ckpt: Checkpoint of the evaluator.
+        vocoder: What voices pass through before they are judged once more; Griffin-Lim if None.
 
     Raises:
         InputError: If the evaluator has the target's weights or another number of classes, or the references have
@@ -124,6 +139,11 @@ def make_judge(model: Inversion, datamodule: PersonDataModule | None, evaluator_
         _same("input shape", target.input_shape, tuple(datamodule.input_shape), "--data")
         _same("people", target.class_names, tuple(datamodule.class_names), "--data")
         same_split(target.describe().get("training", {}).get("data"), datamodule.describe(), "--data")
+    if is_speech(evaluator, datamodule):
+        # the attacker may be kept from the classifier, its judge need not be
+        hidden = model.classifier_ckpt is not None and not isinstance(target, WhiteBox)
+        attacked = load_classifier(str(model.classifier_ckpt)) if hidden else target
+        return SpeechJudge(evaluator, datamodule, target=attacked, vocoder=vocoder)
     return Judge(evaluator, datamodule)
 
 
@@ -146,12 +166,12 @@ def same_split(trained: object, given: object, flag: str) -> None:
     """
     if not isinstance(trained, dict) or not isinstance(given, dict):
         return
-    keys = ["sha256", "split", "test_per_person"]
+    keys = ["sha256", "split", "test_per_person", "test_fraction"]
     if trained.get("split") == "random":
         keys.append("split_seed")
     for key in keys:
         if key in trained and key in given:
-            name = "photographs (sha256)" if key == "sha256" else f"training {key}"
+            name = "samples (sha256)" if key == "sha256" else f"training {key}"
             _same(name, trained[key], given[key], f"{flag}.{key}" if flag == "--data" and key != "sha256" else flag)
 
 

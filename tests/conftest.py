@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,22 @@ from numpy.typing import NDArray
 
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.data import AttFaces
+from mi_lightning.sweep import execute
+from mi_lightning.workers import Job, Outcome
 
 torch.set_num_threads(1)  # the tensors of the tests are tiny: waking threads costs more than the work
 
 PEOPLE, IMAGES, HEIGHT, WIDTH = 4, 5, 8, 6
 
 WritePGM = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep decoded audio and the like in a folder of the tests, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +75,40 @@ def tiny_softmax() -> SoftmaxRegression:
         classifier.head.weight.normal_(generator=generator)
         classifier.head.bias.normal_(generator=generator)
     return classifier.eval()
+
+
+class JobsHere:
+    """Does the runs of a sweep in this process, in the place of `mi_lightning.workers.Workers`.
+
+    Attributes:
+        done: Folders of the runs that were tried, in their order.
+        stop_after: Runs after which Ctrl-C is pressed.
+    """
+
+    done: list[str]
+    stop_after: int | None
+
+    def __init__(self, *, count: int, threads: int) -> None:
+        self.count, self.threads = count, threads
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        for place, job in enumerate(jobs):
+            if len(self.done) == self.stop_after:
+                raise KeyboardInterrupt
+            command = list(sys.argv)
+            try:
+                outcome = Outcome(place, execute(job.argument))
+            except Exception as error:  # noqa: BLE001  # as the processes do
+                outcome = Outcome(place, error=str(error))
+            finally:
+                sys.argv = command
+            self.done.append(Path(job.argument["folder"]).name)
+            yield outcome
+
+
+@pytest.fixture
+def jobs_here(monkeypatch: pytest.MonkeyPatch) -> type[JobsHere]:
+    """Let sweeps run in this process."""
+    here = type("JobsHere", (JobsHere,), {"done": [], "stop_after": None})
+    monkeypatch.setattr("mi_lightning.sweep.Workers", here)
+    return here

@@ -68,6 +68,33 @@ def test_refit(study, capsys):
     assert (study / "checkpoints/target.ckpt").stat().st_mtime_ns > before
 
 
+def test_says_where_a_checkpoint_is_of_another_configuration(study, capsys):
+    main(["audit", "--config", "audit.yaml"])
+    capsys.readouterr()
+    main(["audit", "--config", "audit.yaml"])
+    assert "other values" not in capsys.readouterr().out
+    config = yaml.safe_load(Path("target.yaml").read_text())
+    config["trainer"]["max_epochs"] = 41
+    config["model"]["init_args"]["optimizer"]["init_args"]["lr"] = 0.3
+    Path("target.yaml").write_text(yaml.safe_dump(config))
+    main(["audit", "--config", "audit.yaml"])
+    out = capsys.readouterr().out
+    assert "trained with other values of model.init_args.optimizer.init_args.lr, trainer.max_epochs" in out
+    assert out.count("other values") == 1  # the evaluator is as it was
+
+
+def test_a_wrong_attack_is_told_before_anything_is_trained(study, capsys):
+    config = yaml.safe_load(Path("attack.yaml").read_text())
+    config["model"]["beta"] = 0
+    Path("attack.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit):
+        main(["audit", "--config", "audit.yaml"])
+    err = capsys.readouterr().err
+    assert "expected beta >= 1, got 0" in err
+    assert "attack.yaml" in err
+    assert not (study / "checkpoints").exists()
+
+
 def test_report_of_finished_runs(study, capsys):
     main(["audit", "--config", "audit.yaml"])
     main(["report", "--runs", "[out/attack/version_0]", "--output", "mine.html", "--title", "Mine"])

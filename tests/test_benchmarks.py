@@ -11,18 +11,25 @@ from types import ModuleType
 import pytest
 import torch
 
+from mi_lightning.callbacks import ProcessDAE
 from mi_lightning.checkpoint import save_classifier
+from mi_lightning.classifiers import StackedDAE
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def race() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("race_white_box", BENCHMARKS / "race_white_box.py")
+def script(name: str) -> ModuleType:
+    """Import a benchmark."""
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def race() -> ModuleType:
+    return script("race_white_box")
 
 
 @pytest.fixture
@@ -75,3 +82,22 @@ def test_race_refuses_another_class(race, tmp_path, monkeypatch):
     (tmp_path / "other.ckpt").touch()
     with pytest.raises(SystemExit, match=r"expected a checkpoint of SoftmaxRegression, got Identity: .*other\.ckpt"):
         race.trained_softmax(tmp_path / "other.ckpt")
+
+
+def test_process_dae_is_timed(tmp_path, monkeypatch, capsys, lightning_log_level):
+    """Only the runs that say so project, as often as they say."""
+    benchmark = script("process_dae")
+    classifier = StackedDAE(input_shape=(1, 28, 24), num_classes=3, hidden=(8, 5)).eval()
+    projections = []
+    project = ProcessDAE.project
+    monkeypatch.setattr(
+        ProcessDAE, "project", lambda self, *args: projections.append(self.every) or project(self, *args)
+    )
+    benchmark.compare(classifier, every=2, projections=3, repeats=2)
+    assert projections == [2] * 6
+    save_classifier(classifier, tmp_path / "tiny.ckpt")
+    monkeypatch.setattr(sys, "argv", ["process_dae.py", "--repeats", "1", "--checkpoint", str(tmp_path / "tiny.ckpt")])
+    benchmark.main()
+    shown = capsys.readouterr().out
+    assert "every 512" in shown
+    assert "every 1: ms a row" in shown

@@ -322,3 +322,111 @@ def test_an_unknown_command(run):
     code, _, err = run("invart")
     assert code == 2
     assert "invart" in one_line(err)
+
+
+API = """
+import torch
+
+asked = 0
+
+def good(x: torch.Tensor) -> torch.Tensor:
+    return (8 * x.flatten(1)[:, :4]).softmax(1)
+
+def fails_in_the_middle(x: torch.Tensor) -> torch.Tensor:
+    global asked
+    asked += 1
+    if asked > 30:
+        raise ConnectionError("the server\\nis gone")
+    return good(x)
+
+def fails_at_once(x: torch.Tensor) -> torch.Tensor:
+    raise ConnectionError("no server")
+
+def misses_a_class(x: torch.Tensor) -> torch.Tensor:
+    return good(x)[:, :3]
+
+def not_a_number(x: torch.Tensor) -> torch.Tensor:
+    return good(x).index_fill(0, torch.tensor(1), torch.nan)
+
+def negative(x: torch.Tensor) -> torch.Tensor:
+    return good(x).index_fill(0, torch.tensor(2), -0.25)
+
+def unnormalised(x: torch.Tensor) -> torch.Tensor:
+    return 2 * good(x)
+"""
+
+
+@pytest.fixture
+def query(run, tmp_path, monkeypatch):
+    """Attack a function of the user's own by queries; what it found lies in logs/x/version_0."""
+    name = f"api_{abs(hash(str(tmp_path)))}"  # imported once a process, so each test has a module of its own
+    (tmp_path / f"{name}.py").write_text(API)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def command(function: str, *more: str) -> tuple[int, str, str]:
+        return run(
+            *("invert", "--model.target", "mi_lightning.targets.BlackBox", "--model.target.function"),
+            *(f"{name}.{function}", "--model.target.input_shape", "[1, 8, 6]", "--model.target.num_classes", "4"),
+            *("--model.estimator", "mi_lightning.inversion.estimators.SPSA", "--model.estimator.pairs", "8"),
+            *("--model.max_iterations", "40", "--trainer.enable_progress_bar", "false"),
+            *("--trainer.logger.init_args.save_dir", "logs", "--trainer.logger.init_args.name", "x", *more),
+        )
+
+    return command
+
+
+def test_what_was_found_before_a_target_failed_is_shown(query, tmp_path):
+    code, out, err = query("fails_in_the_middle")
+    assert code == 2
+    assert "the target failed at query " in one_line(err)
+    assert "ConnectionError: the server is gone" in err
+    assert "version_0" in out
+    assert "top-1" in out
+    assert "results: logs/x/version_0" in out
+    results = json.loads((tmp_path / "logs/x/version_0/results.json").read_text())
+    assert results["summary"]["stop_reasons"] == {"target_error": 4}
+    assert 0 < results["summary"]["iterations_mean"] < 40
+    assert (tmp_path / "logs/x/version_0/reconstructions.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("fails_at_once", "the target failed at query 4: ConnectionError: no server"),
+        ("misses_a_class", "expected confidences of shape (4, 4), got (4, 3) (--model.target)"),
+        ("not_a_number", "expected confidences, got NaN in row 1 of 4 (--model.target)"),
+        ("negative", "expected confidences >= 0, got -0.25 in row 2 of 4 (--model.target)"),
+        ("unnormalised", "expected confidences that sum to 1, got 2 in row 0 of 4 (--model.target)"),
+    ],
+)
+def test_a_target_of_ones_own_that_gives_no_confidences(query, function, words):
+    code, out, err = query(function)
+    assert code == 2
+    assert words in one_line(err)
+    assert "results:" not in out  # there are none
+
+
+@pytest.mark.parametrize(
+    ("defense", "argument", "value", "words"),
+    [
+        ("Rounding", "r", "-0.1", "expected r in [0, 1], got -0.1"),
+        ("Rounding", "r", "1.5", "expected r in [0, 1], got 1.5"),
+        ("GaussianNoise", "sigma", "-0.1", "expected sigma in [0, 1], got -0.1"),
+        ("GaussianNoise", "sigma", "1.5", "expected sigma in [0, 1], got 1.5"),
+        ("TopK", "k", "5", "expected k of at most 4, the number of classes, got 5"),
+        ("TopK", "k", "0", "expected k >= 1, got 0"),
+    ],
+)
+def test_a_defense_that_cannot_be(query, defense, argument, value, words):
+    one = json.dumps(
+        [{"class_path": f"mi_lightning.targets.defenses.{defense}", "init_args": {argument: float(value)}}]
+    )
+    code, _, err = query("good", "--model.defenses", one.replace(".0}", "}"))
+    assert code == 2
+    assert f"{words} (--model.defenses, {defense}.{argument})" in one_line(err)
+
+
+def test_a_step_of_nothing(query):
+    code, _, err = query("good", "--model.estimator.delta", "0")
+    assert code == 2
+    assert "expected delta > 0, got 0.0 (--model.estimator.init_args.delta)" in one_line(err)

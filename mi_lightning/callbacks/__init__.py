@@ -7,5 +7,16 @@ from mi_lightning.callbacks.dashboard import Dashboard
 from mi_lightning.callbacks.process_dae import ProcessDAE
 from mi_lightning.callbacks.results import ResultsWriter
 from mi_lightning.callbacks.stopping import StagnationStop, TargetCostStop
+from mi_lightning.callbacks.vocoder import GriffinLim, NeuralVocoder, VocoderStage
 
-__all__ = ["Dashboard", "InversionCallback", "ProcessDAE", "ResultsWriter", "StagnationStop", "TargetCostStop"]
+__all__ = [
+    "Dashboard",
+    "GriffinLim",
+    "InversionCallback",
+    "NeuralVocoder",
+    "ProcessDAE",
+    "ResultsWriter",
+    "StagnationStop",
+    "TargetCostStop",
+    "VocoderStage",
+]

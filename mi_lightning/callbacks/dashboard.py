@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mi_lightning.callbacks.base import InversionCallback
 from mi_lightning.errors import InputError
-from mi_lightning.metrics.judge import Judge
-from mi_lightning.report import pictures
+from mi_lightning.metrics.judge import Judge, Judgement, best_rows
+from mi_lightning.report import pictures, sound
 
 if TYPE_CHECKING:
     from mi_lightning.inversion.module import Inversion
@@ -24,6 +24,7 @@ class Dashboard(InversionCallback):
     """Adds to the curves that every attack logs (``invert/cost``, ``invert/confidence``, ``invert/active_rows``).
 
     While it runs: the grid of the best candidates so far (``invert/candidates``, one slider over the iterations).
+    Voices are shown as spectrograms, and at the end as players (``audio/...``), real speech among them.
     At the end: histograms over rows of iterations, cost and confidence (``result/...``), the judge's numbers
     (``judge/...``) and its controls (``controls/...``), and the hyperparameters with the final metrics. Does nothing
     where the trainer has no TensorBoard logger.
@@ -84,6 +85,7 @@ class Dashboard(InversionCallback):
             for control, numbers in judgement.controls.items():
                 scalars |= {f"controls/{control}/{name}": value for name, value in numbers.items()}
         self._show_pictures(trainer, inversion, result.reconstruction, step)
+        self._play(trainer, inversion, result, judgement, step)
         parameters = _flat({"attack": inversion.describe(), "target": inversion.target.describe()})
         for logger in loggers:
             writer = logger.experiment
@@ -101,13 +103,38 @@ class Dashboard(InversionCallback):
             self._show_pictures(trainer, inversion, inversion.best_reconstructions(), self._offset + self._iteration)
 
     def _show_pictures(self, trainer: Trainer, inversion: Inversion, images: Tensor, step: int) -> None:
-        if not pictures.is_picture(images.shape[1:]) or not len(images):
+        shown = images[: self.max_pictures]
+        if not len(shown):
             return
-        sheet = pictures.grid(pictures.to_pixels(images[: self.max_pictures], inversion.target.input_range))
+        if sound.is_sound(images.shape[1:]):
+            sheet = pictures.grid(sound.spectrograms(shown, sound.sample_rate(inversion.describe(), None)))
+        elif pictures.is_picture(images.shape[1:]):
+            sheet = pictures.grid(pictures.to_pixels(shown, inversion.target.input_range))
+        else:
+            return
         for logger in _tensorboards(trainer):
             logger.experiment.add_image(
                 "invert/candidates", sheet, step, dataformats="HWC" if sheet.ndim == 3 else "HW"
             )
+
+    def _play(
+        self, trainer: Trainer, inversion: Inversion, result: InversionResult, judgement: Judgement | None, step: int
+    ) -> None:
+        """Add players of the best restart of each voice: as found, after the vocoder, and real speech."""
+        best = best_rows(result)[: self.max_pictures]
+        if not sound.is_sound(result.reconstruction.shape[1:]) or not len(best):
+            return
+        rate = sound.sample_rate(inversion.describe(), None if judgement is None else judgement.description.get("data"))
+        waves = {"found": result.reconstruction}
+        if judgement is not None:
+            waves |= {"vocoder": judgement.vocoded} if judgement.vocoded is not None else {}
+            waves |= {"real": judgement.real} if judgement.real is not None else {}
+        for logger in _tensorboards(trainer):
+            for row in best.tolist():
+                for kind, wave in waves.items():
+                    logger.experiment.add_audio(
+                        f"audio/{result.name[row]}/{kind}", wave[row].nan_to_num(0.0).clamp(-1, 1), step, rate
+                    )
 
 
 def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:

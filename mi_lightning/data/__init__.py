@@ -4,5 +4,19 @@ from __future__ import annotations
 
 from mi_lightning.data.att import AttFaces
 from mi_lightning.data.base import PersonDataModule, SampleSet, split_per_person
+from mi_lightning.data.olivetti import Olivetti
+from mi_lightning.data.speakers import LibriSpeech, SpeakerDataModule, SpeakerFolder, Timit
+from mi_lightning.data.voices import SyntheticVoices
 
-__all__ = ["AttFaces", "PersonDataModule", "SampleSet", "split_per_person"]
+__all__ = [
+    "AttFaces",
+    "LibriSpeech",
+    "Olivetti",
+    "PersonDataModule",
+    "SampleSet",
+    "SpeakerDataModule",
+    "SpeakerFolder",
+    "SyntheticVoices",
+    "Timit",
+    "split_per_person",
+]

@@ -13,7 +13,20 @@ from mi_lightning.targets.base import Target
 
 
 class Cost(nn.Module, ABC):
-    """How far a target is from being sure of the label."""
+    """How far a target is from being sure of the label.
+
+    Attributes:
+        tells_confidence: Whether a value of the cost says how sure the target is. If not, it is asked at last.
+    """
+
+    tells_confidence: bool = True
+
+    def bind(self, target: Target) -> None:
+        """Fit the cost to a target, before anything else is called; nothing, unless overridden.
+
+        Raises:
+            InputError: If it does not fit.
+        """
 
     @abstractmethod
     def forward(self, target: Target, x: Tensor, label: Tensor) -> Tensor:
@@ -73,12 +86,39 @@ class NegativeLogConfidence(Cost):
         return torch.exp(-cost)
 
 
+class NegativeLogOdds(Cost):
+    """-log(p_label / (1 - p_label)), in nats: how much surer the target is of all the other labels than of this one.
+
+    -log p_label is rounded to 0 once the target is sure, and the best iterate is then the first that came so far: a
+    person whom a network knows at once stays a faint picture, however long the descent goes on. The odds go on
+    telling iterates apart. Where p_label is small the two are the same; the gradient is that of -log p_label divided by
+    1 - p_label.
+    """
+
+    def forward(self, target: Target, x: Tensor, label: Tensor) -> Tensor:
+        """Return -log(p_label / (1 - p_label)), shape (N,), in nats."""
+        log_confidences = target.log_confidences(x)
+        own = label[:, None]
+        # the others' logarithms, summed: 1 - p_label itself has no digits left where p_label is close to 1
+        others = log_confidences.scatter(1, own, -math.inf).logsumexp(1)
+        return others - log_confidences.gather(1, own)[:, 0]
+
+    def confidence(self, cost: Tensor) -> Tensor:
+        """Return 1 / (1 + exp(cost))."""
+        return torch.sigmoid(-cost)
+
+
 class Prior(nn.Module, ABC):
     """What is likely before any query: AUXTERM of Algorithm 1 [F15]. Sees the input, never the target.
 
     Args:
         weight: Factor of the prior in the cost, at least 0.
+
+    Attributes:
+        of_candidate: Whether it is shown the candidate rather than the input that the candidate decodes to.
     """
+
+    of_candidate = False
 
     def __init__(self, *, weight: float) -> None:
         """Check the weight."""
@@ -132,3 +172,24 @@ class L2(Prior):
     def penalty(self, x: Tensor) -> Tensor:
         """Return the squared distance of inputs of shape (N, *input_shape) to the centre, shape (N,)."""
         return (x - self.center).square().flatten(1).sum(1)
+
+
+class CodeNorm(Prior):
+    """Minus the log of a standard normal density of the code, up to a constant: |z|^2 / 2, in nats.
+
+    For a latent space whose decoder was trained on normal codes, as generators are: far from them it draws no faces.
+    Beside -log p with a weight of 1 the sum is minus the log of the posterior density of the code.
+
+    Args:
+        weight: Factor of the prior in the cost, at least 0.
+    """
+
+    of_candidate = True
+
+    def __init__(self, *, weight: float = 1.0) -> None:
+        """Set the weight."""
+        super().__init__(weight=weight)
+
+    def penalty(self, x: Tensor) -> Tensor:
+        """Return half the squared length of candidates of shape (N, *candidate_shape), shape (N,)."""
+        return x.square().flatten(1).sum(1) / 2

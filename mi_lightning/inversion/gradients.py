@@ -48,7 +48,7 @@ class Objective(nn.Module):
         if len(self.priors):
             x = shown if self.view is self.target else self.space.decode(z)
             for prior in self.priors:
-                total = total + prior(x)
+                total = total + prior(z if prior.of_candidate else x)
         return total, bare
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -26,6 +26,9 @@ from mi_lightning.targets.base import Target, TargetError
 from mi_lightning.targets.black_box import BlackBox
 from mi_lightning.targets.defenses.base import Defense, defend
 from mi_lightning.targets.white_box import WhiteBox
+
+#: Reasons from outside an attack: nothing more is asked.
+_OUT_OF_TIME = frozenset({"interrupted", "query_budget", "target_error"})
 
 
 @dataclass(slots=True)
@@ -257,13 +260,13 @@ class Inversion(LightningModule):
 
     @property
     def chunks(self) -> int:
-        """Chunks of rows on this process."""
-        return math.ceil(len(self._own_rows) / self._chunk)
+        """Attacks on this process, one after another: chunks of rows, each in as many stages as the space has."""
+        return math.ceil(len(self._own_rows) / self._chunk) * self.space.stages
 
     @property
     def chunks_done(self) -> int:
-        """Chunks whose rows have all stopped."""
-        return len(self._finished)
+        """How many of these have ended."""
+        return len(self._finished) * self.space.stages + self._stage
 
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the attack: plain values only."""
@@ -307,6 +310,7 @@ class Inversion(LightningModule):
         """
         rows = Rows.grid(parse_labels(self.labels, self.target.class_names), 1, seed=self.seed)
         self.space.bind(self.target)
+        self.cost.bind(self.target)
         candidate = nn.Parameter(self.space.initial(rows.select(slice(0, 1))))
         try:
             optimizer = self.optimizer_factory([candidate])
@@ -314,6 +318,8 @@ class Inversion(LightningModule):
             raise InputError("an optimizer that can be made", f"{error}", "--model.optimizer") from error
         if isinstance(optimizer, torch.optim.LBFGS):
             raise InputError("an optimizer that needs no closure", type(optimizer).__name__, "--model.optimizer")
+        if self.starts > 1 and self.space.stages > 1:
+            raise InputError(f"starts 1 for {type(self.space).__name__}", self.starts, "--model.starts")
 
     def setup(self, stage: str) -> None:
         """Load the target, choose the rows of this process and place the first chunk."""
@@ -322,6 +328,7 @@ class Inversion(LightningModule):
         world = self.trainer.world_size
         target.restart(self.query_budget)
         self.space.bind(target)
+        self.cost.bind(target)
         self._objective = Objective(target, self.space, self.cost, self.priors)
         self._own_rows = rows.select(slice(self.trainer.global_rank, None, world))
         self._chunk = self.chunk_size or len(self._own_rows)
@@ -330,8 +337,9 @@ class Inversion(LightningModule):
             for start in range(0, len(self._own_rows), self._chunk)
         ]
         self._finished: list[InversionResult] = []
+        self._stage, self._stages_done = 0, list[InversionResult]()
         self._result, self.failure = None, None
-        self.rows = self._waiting.pop(0)
+        self.rows = self._chunk_rows = self._waiting.pop(0)
         self.candidate = nn.Parameter(self.space.initial(self.rows))
 
     def train_dataloader(self) -> Iterable[int]:
@@ -423,14 +431,17 @@ class Inversion(LightningModule):
 
     def _budget_spent(self) -> bool:
         """Whether one more iteration would take the active rows, which all asked the same number, over the budget."""
-        return self.query_budget is not None and int(self._queries(self._batch.iteration + 1)) > self.query_budget
+        if self.query_budget is None:
+            return False
+        before = max((int(part.queries.max()) for part in self._stages_done), default=0)
+        return before + int(self._queries(self._batch.iteration + 1)) > self.query_budget
 
     def _queries(self, iterations: Tensor | int) -> Tensor:
         """Queries of a row in so many iterations: each iterate is evaluated, x_0 included; gradients cost the rest."""
         evaluation = self.estimator.queries_per_evaluation
-        gradient = self.estimator.queries_per_gradient(self.candidate[0].numel())
+        gradient = self.estimator.queries_per_gradient(self.candidate.shape[1:].numel())
         first = evaluation if self.starts == 1 else (self.starts + 1) * evaluation
-        return torch.as_tensor(first + iterations * (evaluation + gradient))
+        return torch.as_tensor(first + iterations * (evaluation + gradient)) * self.space.queries_per_candidate
 
     def _record(self, evaluation: Evaluation) -> None:
         """Keep cost and candidate of the active rows that are better than before."""
@@ -486,8 +497,12 @@ class Inversion(LightningModule):
 
     def _next_chunk(self) -> None:
         """Put the next chunk of rows into the batch."""
-        self.rows = self._waiting.pop(0)
-        self.candidate.data = self.space.initial(self.rows).to(self.candidate.device)
+        self.rows = self._chunk_rows = self._waiting.pop(0)
+        self._place(self.space.initial(self.rows))
+
+    def _place(self, candidate: Tensor) -> None:
+        """Begin with other candidates for the rows in the batch."""
+        self.candidate.data = candidate.to(self.candidate.device)
         self.candidate.grad = None
         self._optimizer.state.clear()
         self._start_chunk()
@@ -520,7 +535,68 @@ class Inversion(LightningModule):
         self._keep(keep)
         if len(self.rows) == 0:
             order = torch.tensor(self._left_index).argsort()
-            self._finished.append(InversionResult.concatenate(self._left).select(order))
+            self._end_stage(InversionResult.concatenate(self._left).select(order))
+
+    def _end_stage(self, found: InversionResult) -> None:
+        """Go on with the next stage of the chunk, or put its result together."""
+        if self.space.stages > 1 and self.estimator.needs_gradients:  # a ledger has counted all stages
+            before = self._stages_done[-1].queries if self._stages_done else 0
+            found = replace(found, queries=found.queries + before)
+        self._stages_done.append(found)
+        if self._stage + 1 < self.space.stages and not self._affords(found, int(self._queries(0))):
+            found = replace(found, stop_reason=("query_budget",) * len(found))
+        if self._stage + 1 < self.space.stages and _OUT_OF_TIME.isdisjoint(found.stop_reason):
+            following = self.space.next_stage(self._stage, found.candidate)
+            self._stage += 1
+            self.rows = self._chunk_rows
+            try:
+                self._place(following)
+            except TargetError as failure:  # what the earlier stages found is kept
+                self.failure, self.rows = failure, self.rows.select(slice(0))
+                found = replace(found, candidate=following.cpu(), stop_reason=("target_error",) * len(found))
+            else:
+                return
+        if self.space.stages > 1 or not self.cost.tells_confidence:
+            found = self._put_together(found)
+        self._finished.append(found)
+        self._stage, self._stages_done = 0, []
+
+    def _affords(self, found: InversionResult, queries: int) -> bool:
+        """Whether the budget allows each row so many queries more."""
+        return self.query_budget is None or int(found.queries.max()) + queries <= self.query_budget
+
+    @torch.no_grad()
+    def _put_together(self, found: InversionResult) -> InversionResult:
+        """Return the result of all stages of a chunk: effort summed up, outcome asked for once more."""
+        final, rows, device = self.space.final, self._chunk_rows, self.candidate.device
+        candidate = self.space.finish(self._stage, found.candidate)
+        on_device, label = candidate.to(device), rows.label.to(device)
+        objective, each = Objective(self.target, final, self.cost, ()), final.queries_per_candidate
+        cost, confidence, asked = found.cost, found.confidence, 0
+        # an attack that was stopped from outside does not ask again
+        if _OUT_OF_TIME.isdisjoint(found.stop_reason) and self._affords(found, 2 * each):
+            try:
+                with self.target.asking(rows.keys):
+                    if self.space.stages > 1:
+                        cost, _ = objective(on_device, label)
+                        asked += each
+                    confidence = self.cost.confidence(cost)
+                    if not self.cost.tells_confidence:
+                        answers = objective.view.confidences(final.present(on_device))
+                        confidence = answers.gather(1, label[:, None])[:, 0]
+                        asked += each
+            except TargetError as failure:
+                self.failure = failure
+        return replace(
+            found,
+            candidate=candidate,
+            reconstruction=final.decode(on_device).float().cpu(),
+            cost=cost.float().cpu(),
+            confidence=confidence.float().nan_to_num(0.0).clamp(0, 1).cpu(),
+            iterations=torch.stack([part.iterations for part in self._stages_done]).sum(0),
+            seconds=torch.stack([part.seconds for part in self._stages_done]).sum(0),
+            queries=found.queries + asked,
+        )
 
     def _share_time(self) -> None:
         """Split the time since the last call evenly over the rows in the batch."""
@@ -629,4 +705,9 @@ def _describe(part: object) -> dict[str, Any]:
             settings[name] = value
         elif type(value).__module__.startswith("mi_lightning.inversion"):
             settings[name] = _describe(value)
+    for name, child in part.named_children() if isinstance(part, nn.Module) else ():
+        if isinstance(child, nn.ModuleList):
+            settings[name] = [_describe(each) for each in child]
+        elif type(child).__module__.startswith("mi_lightning.inversion"):
+            settings[name] = _describe(child)
     return {"class": type(part).__name__, **settings}

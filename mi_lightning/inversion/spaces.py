@@ -67,6 +67,36 @@ class Space(nn.Module, ABC):
         """
         return None
 
+    # Spaces whose candidates are longer than one attack: parts of them are attacked one after another, in stages
+
+    @property
+    def final(self) -> Space:
+        """Return the space of what is found in the end: the space itself, unless it works in stages."""
+        return self
+
+    @property
+    def stages(self) -> int:
+        """Return how many attacks follow one another on the same rows; 1 unless the space works in stages."""
+        return 1
+
+    @property
+    def queries_per_candidate(self) -> int:
+        """Return the queries that one evaluation of a candidate costs; known after :meth:`bind`."""
+        return 1
+
+    def next_stage(self, stage: int, best: Tensor) -> Tensor:
+        """Return the initial candidates of the next stage, on the CPU.
+
+        Args:
+            stage: Number of the stage that has ended, from 0.
+            best: Best candidates of that stage, all rows of the chunk, on the CPU.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has one stage")
+
+    def finish(self, stage: int, best: Tensor) -> Tensor:
+        """Return the candidates of :attr:`final` after the last stage; the best ones unless it works in stages."""
+        return best
+
 
 class PixelSpace(Space):
     """The candidate is the input itself, pixel by pixel [F15].
@@ -116,6 +146,14 @@ class Codec(Protocol):
 
     def decode(self, code: Tensor) -> Tensor:
         """Return the inputs that codes stand for, shape (N, *input_shape)."""
+
+
+class FittedDecoder(nn.Module, ABC):
+    """A decoder that makes pictures of any size, such as ``FaceDecoder``: it is told which before it is used."""
+
+    @abstractmethod
+    def bind(self, input_shape: tuple[int, ...], input_range: tuple[float, float]) -> None:
+        """Decode to inputs of this shape and range from now on."""
 
 
 class CodeView(Target):
@@ -246,6 +284,8 @@ class LatentSpace(Space):
             raise InputError(f"the code_size of the target, {own}", self._size, f"{_FLAG}.code_size")
         # the classifier's own methods, not the classifier: it belongs to the target
         self._encode = codec.encode if codec is not None and self.decoder is None else None
+        if isinstance(self.decoder, FittedDecoder):
+            self.decoder.bind(self.input_shape, self.input_range)
         if self.decoder is not None:
             self._load(self.decoder)
         self._decode: Callable[[Tensor], Tensor] = codec.decode if codec and self.decoder is None else self._given

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the attack's callbacks import this module
     from mi_lightning.inversion.result import InversionResult
 
 _PAIRS = 128  # pairs of images compared at once: the intermediate images of SSIM stay within some 50 MB
-_HITS = ("evaluator_top1", "evaluator_top5", "identification_top1")  # shares; every other number is a mean
+_HITS = ("_top1", "_top5", "_right")  # what the names of shares of hits end with; every other number is a mean
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Judgement:
             by SSIM (by MSE where the inputs are no images), -1 if the person has none.
         reference_mean: Mean of the training images of the row's person, shape (R, *input_shape).
         reference_best: The training image ``best_match``, shape (R, *input_shape).
+        real: Real speech of the row's speaker, shape (R, 1, samples); None for pictures.
+        vocoded: Reconstructions after the vocoder, shape (R, 1, samples); None for pictures.
         class_names: Name of each class, for ``evaluator_guess``.
         description: Who judged: ``evaluator`` and ``data``, plain values.
     """
@@ -57,6 +59,8 @@ class Judgement:
     best_match: Tensor | None = None
     reference_mean: Tensor | None = None
     reference_best: Tensor | None = None
+    real: Tensor | None = None
+    vocoded: Tensor | None = None
     class_names: tuple[str, ...] = ()
     description: Mapping[str, Any] = field(default_factory=dict)
 
@@ -83,7 +87,8 @@ def best_rows(result: InversionResult) -> Tensor:
 
 def summarise(per_row: Mapping[str, Tensor]) -> dict[str, float]:
     """Means over rows: shares of hits keep their name, other numbers get ``_mean``."""
-    return {name if name in _HITS else f"{name}_mean": float(value.double().mean()) for name, value in per_row.items()}
+    titles = {name: name if name.endswith(_HITS) else f"{name}_mean" for name in per_row}
+    return {titles[name]: float(value.double().mean()) for name, value in per_row.items()}
 
 
 class Judge:
@@ -100,6 +105,9 @@ class Judge:
     Raises:
         InputError: If neither is given, or the two do not know the same people or have another input shape.
     """
+
+    #: Whether the mean of several inputs is an input of the same kind, which can be a control.
+    averages = True
 
     def __init__(
         self, evaluator: Classifier | None = None, references: PersonDataModule | None = None, *, seed: int = 0
@@ -233,11 +241,7 @@ class Judge:
         return judgement
 
     def _check(self, result: InversionResult) -> None:
-        shape = tuple(result.reconstruction.shape[1:])
-        if shape != self.input_shape:
-            raise InputError(
-                f"reconstructions of shape {self.input_shape} to judge", shape, "--evaluator_ckpt or --data"
-            )
+        self._check_shape(tuple(result.reconstruction.shape[1:]))
         known = [self.class_names[k] if 0 <= k < self.num_classes else "?" for k in result.label.tolist()]
         wrong = next((pair for pair in zip(known, result.name, strict=True) if pair[0] != pair[1]), None)
         if wrong is not None:
@@ -247,13 +251,19 @@ class Judge:
                 "--evaluator_ckpt or --data",
             )
 
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape != self.input_shape:
+            raise InputError(
+                f"reconstructions of shape {self.input_shape} to judge", shape, "--evaluator_ckpt or --data"
+            )
+
     def _controls(self, reconstruction: Tensor, label: Tensor) -> list[tuple[str, Tensor, Tensor]]:
         """Name, images and labels of each control: as many images as people were attacked."""
         generator = torch.Generator().manual_seed(self.seed)
         low, high = self.input_range
         noise = torch.rand(reconstruction.shape, generator=generator) * (high - low) + low
         controls = [("noise", noise, label)]
-        if self.references is not None:
+        if self.references is not None and self.averages:
             mean_face = self._photographs[0].mean(0)
             controls.append(("mean_face", mean_face.expand_as(reconstruction), label))
         if self.num_classes > 1:

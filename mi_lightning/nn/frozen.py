@@ -54,7 +54,11 @@ class _PackedForward:
             and (weight.data_ptr(), weight._version) == self.seen
             and not torch.is_autocast_enabled("cpu")
         ):
-            product: Tensor = _PackedLinear.apply(x, self.packed, self.transposed, bias)
+            product: Tensor
+            if torch.is_grad_enabled():
+                product = _PackedLinear.apply(x, self.packed, self.transposed, bias)
+            else:  # without a gradient the product alone, which small batches feel
+                product = torch.ops.mkldnn._linear_pointwise(x, self.packed, bias, "none", [], "")
             return product
         return functional.linear(x, weight, bias)
 

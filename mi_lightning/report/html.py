@@ -20,11 +20,27 @@ from rich import box
 from rich.table import Table
 
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.report import pictures
+from mi_lightning.report import pictures, sound
 from mi_lightning.report.results import RunResults, read_results, write_atomically
 
-_CONTROLS = {"noise": "noise images", "mean_face": "mean of all faces", "shuffled": "shuffled labels"}
-_CONTROLS_SHORT = {"noise": "noise", "mean_face": "mean face", "shuffled": "shuffled"}
+_CONTROLS = {
+    "real_speech": "real speech",
+    "noise": "noise images",
+    "mean_face": "mean of all faces",
+    "shuffled": "shuffled labels",
+}
+_CONTROLS_SHORT = {"real_speech": "real", "noise": "noise", "mean_face": "mean face", "shuffled": "shuffled"}
+_CEILING = "real_speech"  # the one control that should succeed
+_CAPTION = (
+    "top-1, top-5: an independent evaluator names the person\n"
+    "ident.: nearest to the person in its feature space; conf.: the target's own\n"
+    "SSIM, NRMSE: against the mean of the person's photographs"
+)
+_CAPTION_VOICES = (
+    "top-1, top-5: an independent evaluator names the speaker; voc.: after a vocoder\n"
+    "target: the target names the speaker of the whole; conf.: how sure it is\n"
+    "d-vec.: cosine to the real d-vector; mod.: loudness varies like speech's (0 to 1)"
+)
 _SURE = 0.001  # a control this unlikely to come from guessing is reported as a failure of the measurement
 _DOUBT = 0.01  # an outcome more likely than this under guessing is reported as no finding
 
@@ -40,6 +56,26 @@ class _Column:
     help: str
 
 
+#: Numbers of voices only.
+_VOICES = (
+    _Column("target_top1", "target", "target names", "share", "Share that the attacked classifier itself names right"),
+    _Column("dvector_cosine_mean", "d-vec.", "d-vector cosine", "number", "Cosine to the speaker's real d-vector"),
+    _Column(
+        "dvector_euclidean_mean", "dist.", "d-vector distance", "number", "Distance to the speaker's real d-vector"
+    ),
+    _Column("sex_right", "sex", "sex right", "share", "Share whose sex is inferred right from the target's d-vector"),
+    _Column(
+        "spectral_distance_mean", "dB", "spectrum off, dB", "decibel", "Distance of the long-term spectrum to speech's"
+    ),
+    _Column("modulation_mean", "mod.", "like speech", "number", "Loudness that varies as that of speech does, 0 to 1"),
+    _Column(
+        "vocoder_evaluator_top1", "voc.", "vocoder: named", "share", "Named right by the evaluator after the vocoder"
+    ),
+    _Column(
+        "vocoder_target_top1", "v.target", "vocoder: target", "share", "Named right by the target after the vocoder"
+    ),
+)
+_PICTURES = ("ssim_mean", "ssim_best_mean", "nrmse_mean", "psnr_mean")
 _COLUMNS = (
     _Column("evaluator_top1", "top-1", "named right", "share", "Share whose person the independent evaluator names"),
     _Column("evaluator_top5", "top-5", "in top 5", "share", "Share whose person is among the evaluator's five guesses"),
@@ -53,6 +89,7 @@ _COLUMNS = (
     ),
     _Column("nrmse_mean", "NRMSE", "NRMSE", "number", "Error over the norm of the mean photograph; less is closer"),
     _Column("psnr_mean", "PSNR", "PSNR, dB", "decibel", "Peak signal-to-noise ratio against the mean photograph"),
+    *_VOICES,
     _Column("iterations_mean", "iter.", "iterations", "count", "Mean iterations of a row"),
     _Column("queries_per_label", "queries", "queries each", "count", "Inputs shown to the target, per person"),
     _Column("seconds", "s", "seconds", "seconds", "Time of the attack on all people"),
@@ -60,6 +97,10 @@ _COLUMNS = (
 _TERMINAL = (
     *("evaluator_top1", "evaluator_top5", "identification_top1", "confidence_mean"),
     *("ssim_mean", "nrmse_mean", "iterations_mean", "seconds"),
+)
+_TERMINAL_VOICES = (
+    *("evaluator_top1", "evaluator_top5", "vocoder_evaluator_top1", "target_top1", "confidence_mean"),
+    *("dvector_cosine_mean", "sex_right", "modulation_mean", "seconds"),
 )
 
 
@@ -91,18 +132,19 @@ def build_report(
     names = _run_names(found) if names is None else list(names)
     if len(names) != len(found):
         raise InputError(f"{len(found)} names, one for each run", len(names), "names")
-    page = _template().render(
+    page = page_template("report.html.j2").render(
         title=title,
         made=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
         runs=[_describe_run(name, run) for name, run in zip(names, found, strict=True)],
-        columns=_COLUMNS,
+        columns=_columns(found),
         rows=_table_rows(names, found),
         people=_people(names, found),
         judged=any(run.summary.get("evaluator_top1") is not None for run in found),
         faint=any(_faint(run) for run in found),
         shown=any(pictures.is_picture(run.data.get("input_shape", ())) for run in found),
-        parameters=_side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in found]),
-        circumstances=_side_by_side([_circumstances(run) for run in found]),
+        heard=any(_heard(run) for run in found),
+        parameters=side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in found]),
+        circumstances=side_by_side([circumstances(run) for run in found]),
         configs=[(name, text) for name, run in zip(names, found, strict=True) if (text := _config(run))],
     )
     output = Path(output)
@@ -127,11 +169,11 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
     names = _run_names(found) if names is None else list(names)
     if len(names) != len(found):
         raise InputError(f"{len(found)} names, one for each run", len(names), "names")
-    columns = [column for column in _COLUMNS if column.key in _TERMINAL]
+    heard = any(_heard(run) for run in found)
+    keys = _TERMINAL_VOICES if heard else _TERMINAL
+    columns = [column for column in _COLUMNS if column.key in keys]
     table = Table(
-        caption="top-1, top-5: an independent evaluator names the person\n"
-        "ident.: nearest to the person in its feature space; conf.: the target's own\n"
-        "SSIM, NRMSE: against the mean of the person's photographs",
+        caption=_CAPTION_VOICES if heard else _CAPTION,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -145,7 +187,7 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
         label = row["name"]
         if row["kind"] == "control":
             label = f"  {_CONTROLS_SHORT.get(row['key'], row['key'])}"
-        values = [_show(row["values"].get(column.key), column.kind) for column in columns]
+        values = [show(row["values"].get(column.key), column.kind) for column in columns]
         if row["kind"] != "control" and table.row_count:
             table.add_section()
         table.add_row(label, *values, style="bold" if row["kind"] == "run" else "dim")
@@ -162,12 +204,13 @@ def reading(run: RunResults) -> list[str]:
         hits = round(top1 * people)
         said.append(
             f"An independent classifier, which took no part in the attack, names {hits} of {people} people right "
-            f"({_show(top1, 'share')}; guessing would give {_show(guessing, 'share')}). "
+            f"({show(top1, 'share')}; guessing would give {show(guessing, 'share')}). "
             + _finding(hits, people, guessing)
         )
         accuracy = (run.data.get("evaluator") or {}).get("test_accuracy")
         if accuracy is not None:
-            said.append(f"On photographs that it has not seen, that classifier is right in {_show(accuracy, 'share')}.")
+            unseen = "recordings" if _heard(run) else "photographs"
+            said.append(f"On {unseen} that it has not seen, that classifier is right in {show(accuracy, 'share')}.")
         if (identified := summary.get("identification_top1")) is not None:
             said.append(
                 f"By its features alone, {round(identified * people)} of {people} reconstructions are nearest to their "
@@ -180,8 +223,26 @@ def reading(run: RunResults) -> list[str]:
         )
     if (confidence := summary.get("confidence_mean")) is not None:
         said.append(
-            f"The attacked classifier itself is {_show(confidence, 'share')} sure on average, which proves little: "
+            f"The attacked classifier itself is {show(confidence, 'share')} sure on average, which proves little: "
             "it is what the attack maximises."
+        )
+    if (after := summary.get("vocoder_evaluator_top1")) is not None and chance.get("vocoder_evaluator_top1"):
+        target = summary.get("vocoder_target_top1")
+        said.append(
+            f"After a vocoder, which leaves only what a spectrogram can say, it names {round(after * people)} of "
+            f"{people}" + ("." if target is None else f", and the attacked classifier {round(target * people)}.")
+        )
+    real = run.data.get("controls", {}).get(_CEILING, {}).get("modulation_mean")
+    if (varies := summary.get("modulation_mean")) is not None and real:
+        said.append(
+            f"Their loudness varies {varies / real:.0%} as much like speech as that of recordings: "
+            + (
+                "they have the rhythm of speech."
+                if varies > 0.6 * real
+                else "they have some of the rhythm of speech."
+                if varies > 0.3 * real
+                else "they are steady noise rather than speech."
+            )
         )
     mean_face = run.data.get("controls", {}).get("mean_face", {}).get("ssim_mean")
     if (alike := summary.get("ssim_mean")) is not None and mean_face is not None:
@@ -198,14 +259,16 @@ def warnings(run: RunResults) -> list[str]:
     people, chance = int(run.summary["labels"]), run.data.get("chance", {})
     found = []
     for control, numbers in run.data.get("controls", {}).items():
+        if control == _CEILING:
+            continue
         for key in ("evaluator_top1", "identification_top1"):
             share, guessing = numbers.get(key), chance.get(key)
             if share is None or not guessing:
                 continue
             if _tail(round(share * people), people, guessing) < _SURE:
                 found.append(
-                    f"The control “{_CONTROLS.get(control, control)}” reaches {_show(share, 'share')} where guessing "
-                    f"gives {_show(guessing, 'share')}: the evaluator sees people where there are none, so do not "
+                    f"The control “{_control(run, control)}” reaches {show(share, 'share')} where guessing "
+                    f"gives {show(guessing, 'share')}: the evaluator sees people where there are none, so do not "
                     "trust this run's figures."
                 )
                 break
@@ -218,15 +281,15 @@ def warnings(run: RunResults) -> list[str]:
     if (outside := run.summary.get("outside_range")) and outside > 0:
         low, high = _input_range(run)
         found.append(
-            f"{_show(outside, 'share')} of the values lie outside [{low:g}, {high:g}], since the attack has no clamp. "
+            f"{show(outside, 'share')} of the values lie outside [{low:g}, {high:g}], since the attack has no clamp. "
             "Such a reconstruction is shifted and stretched into that range before it is judged, and shown so."
         )
     return found
 
 
 @cache
-def _template() -> Template:
-    """The page, compiled once."""
+def page_template(name: str) -> Template:
+    """A page of ``report/templates``, compiled once."""
     environment = Environment(
         loader=PackageLoader("mi_lightning.report"),
         autoescape=True,
@@ -234,8 +297,8 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["show"] = _show
-    return environment.get_template("report.html.j2")
+    environment.filters["show"] = show
+    return environment.get_template(name)
 
 
 def _finding(hits: int, people: int, guessing: float) -> str:
@@ -286,7 +349,7 @@ def _table_rows(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[s
     for name, run in zip(names, runs, strict=True):
         rows.append({"name": name, "kind": "run", "values": run.summary})
         rows += [
-            {"name": _CONTROLS.get(control, control), "key": control, "kind": "control", "values": numbers}
+            {"name": _control(run, control), "key": control, "kind": "control", "values": numbers}
             for control, numbers in run.data.get("controls", {}).items()
         ]
         if (chance := run.data.get("chance")) and chance not in chances:
@@ -322,11 +385,17 @@ def _people(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[str, 
         for index, row in zip(run.best_index, run.best, strict=True):
             person = people.setdefault(
                 (row["label"], row["name"]),
-                {"label": row["label"], "name": row["name"], "mean": None, "cells": [None] * len(runs)},
+                {"label": row["label"], "name": row["name"], "mean": None, "voice": None, "cells": [None] * len(runs)},
             )
             if shown and person["mean"] is None:
-                person["mean"] = _reference(arrays, "reference_mean", index)
+                person["mean"] = reference(arrays, "reference_mean", index)
             person["cells"][place] = _cell(names[place], row, run, arrays, index) if shown else _cell(names[place], row)
+            if sound.is_sound(arrays["reconstruction"].shape[1:]):
+                person["cells"][place]["sounds"] = _sounds(run, arrays, index)
+                voice = _real_voice(run, arrays, index)
+                # the longest of the runs' excerpts is shown
+                if voice and (person["voice"] is None or len(voice["sound"]) > len(person["voice"]["sound"])):
+                    person["voice"] = voice
     cards = [people[key] for key in sorted(people)]
     for card in cards:
         cells = [cell["row"] for cell in card["cells"] if cell is not None]
@@ -355,6 +424,7 @@ def _cell(
         "right": None if top1 is None else bool(top1),
         "guess": guess or ("somebody else" if top1 is not None and not top1 else row["name"]),
         "picture": None,
+        "sounds": [],
         "closest": None,
         "stretch": "",
     }
@@ -363,10 +433,49 @@ def _cell(
         pixels = pictures.to_pixels(image, _input_range(run))[0]
         cell |= {
             "picture": pictures.data_uri(pixels),
-            "closest": _reference(arrays, "reference_best", index),
+            "closest": reference(arrays, "reference_best", index),
             "stretch": _stretch(pixels),
         }
     return cell
+
+
+def _heard(run: RunResults) -> bool:
+    """Whether a run was on voices."""
+    return sound.is_sound(run.data.get("input_shape", ()))
+
+
+def _control(run: RunResults, control: str) -> str:
+    """Name of a control."""
+    return "noise" if control == "noise" and _heard(run) else _CONTROLS.get(control, control)
+
+
+def _columns(runs: Sequence[RunResults]) -> list[_Column]:
+    """Columns of the summary table: those of voices where there are any, those of pictures likewise."""
+    heard = [_heard(run) for run in runs]
+    left_out = {column.key for column in _VOICES} if not any(heard) else set(_PICTURES) if all(heard) else set()
+    return [column for column in _COLUMNS if column.key not in left_out]
+
+
+def _sounds(run: RunResults, arrays: Mapping[str, NDArray[Any]], index: int) -> list[dict[str, str]]:
+    """Players and spectrograms of what a run found for one person, and of the same after a vocoder."""
+    rate = sound.sample_rate(run.data["attack"], run.data.get("data"))
+    waves = {"as found": torch.from_numpy(arrays["reconstruction"][index : index + 1])}
+    if "vocoded" in arrays:
+        waves["after the vocoder"] = sound.from_int16(arrays["vocoded"][index : index + 1])
+    return [_player(caption, wave, rate) for caption, wave in waves.items()]
+
+
+def _real_voice(run: RunResults, arrays: Mapping[str, NDArray[Any]], index: int) -> dict[str, str] | None:
+    """Player and spectrogram of real speech of a row's person, if the run's files hold some."""
+    if "real" not in arrays:
+        return None
+    rate = sound.sample_rate(run.data["attack"], run.data.get("data"))
+    return _player("real speech", sound.from_int16(arrays["real"][index : index + 1]), rate)
+
+
+def _player(caption: str, wave: torch.Tensor, rate: int) -> dict[str, str]:
+    picture = pictures.data_uri(sound.spectrograms(wave, rate)[0])
+    return {"caption": caption, "sound": sound.wav_uri(wave, rate), "picture": picture}
 
 
 def _faint(run: RunResults) -> bool:
@@ -392,7 +501,7 @@ def _stretch(pixels: pictures.Pixels) -> str:
     return f"--b:{1 / (high + low):.3f};--c:{(high + low) / (high - low):.3f}"
 
 
-def _reference(arrays: Mapping[str, NDArray[Any]], name: str, index: int) -> str | None:
+def reference(arrays: Mapping[str, NDArray[Any]], name: str, index: int) -> str | None:
     """A photograph of the row's person as a picture, if the run's files hold one."""
     stored = arrays.get(name)
     return pictures.data_uri(stored[index]) if stored is not None and stored.dtype == np.uint8 else None
@@ -403,7 +512,7 @@ def _mean(values: Any) -> float:
     return sum(numbers) / len(numbers) if numbers else 0.0
 
 
-def _circumstances(run: RunResults) -> dict[str, Any]:
+def circumstances(run: RunResults) -> dict[str, Any]:
     """How, when and with what a run was made, and who judged it."""
     return {
         "when": run.data["created"],
@@ -435,7 +544,7 @@ def _config(run: RunResults) -> str:
         raise MIError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _side_by_side(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def side_by_side(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Nested settings of several runs as one table: name, value in each run, and whether they differ."""
     flat = [_flatten(column) for column in columns]
     names = dict.fromkeys(name for column in flat for name in column)
@@ -473,11 +582,11 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _show(value: float | None, kind: str = "number") -> str:
+def show(value: float | None, kind: str = "number") -> str:
     """A number for people; a dash where there is none.
 
     Example:
-        >>> _show(0.975, "share"), _show(1.0, "share"), _show(0.41, "number"), _show(None, "share")
+        >>> show(0.975, "share"), show(1.0, "share"), show(0.41, "number"), show(None, "share")
         ('97.5%', '100%', '0.410', '–')
     """
     if value is None:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from mi_lightning.errors import MIError
 from mi_lightning.metrics.judge import Judgement, best_rows
-from mi_lightning.report import pictures
+from mi_lightning.report import pictures, sound
 from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
 
 if TYPE_CHECKING:  # the attack's callbacks import this module
@@ -151,6 +151,10 @@ def write_results(
     }
     if pictures.is_picture(result.reconstruction.shape[1:]):
         files["reconstructions.png"] = _contact_sheet(result, judgement, chosen, input_range)
+    elif sound.is_sound(result.reconstruction.shape[1:]):
+        rate = sound.sample_rate(attack, None if judgement is None else judgement.description.get("data"))
+        files |= sound.sound_files(result, judgement, chosen, rate)
+        files["spectrograms.png"] = _spectrograms(result, judgement, chosen, rate)
     files["results.json"] = (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
     for name, content in files.items():  # results.json last: where it is, the others are
         write_atomically(folder / name, content)
@@ -248,6 +252,7 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
         "seconds": result.seconds.tolist(),
         "evaluator_guess": [None if guess is None else names.get(guess[row]) for row in range(len(result))],
     } | {metric: per_row[metric].tolist() if metric in per_row else [None] * len(result) for metric in METRICS}
+    columns |= {metric: value.tolist() for metric, value in per_row.items() if metric not in columns}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -276,6 +281,7 @@ def _summary(
         "outside_range": pictures.outside_range(result.reconstruction[chosen], input_range),
         "stop_reasons": dict(sorted(Counter(result.stop_reason).items())),
         **{name: judged.get(name) for name in SUMMARY_METRICS},
+        **{name: value for name, value in judged.items() if name not in (*SUMMARY_METRICS, "confidence_mean")},
     }
 
 
@@ -298,6 +304,10 @@ def _npz(result: InversionResult, judgement: Judgement | None, input_range: tupl
         if reference is not None:
             # photographs come from 8 bits and are only looked at: a quarter of the size
             arrays[name] = pictures.to_pixels(reference, input_range) if shown else reference.numpy()
+    for name in ("real", "vocoded"):
+        waves = None if judgement is None else getattr(judgement, name)
+        if waves is not None:
+            arrays[name] = sound.to_int16(waves)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -337,6 +347,33 @@ def _contact_sheet(
     scale += f"; {outside:.1%} of the values lie outside: such pictures are stretched into it." if outside else "."
     return pictures.contact_sheet(
         beside, names=best.name, captions=captions, right=right, heading=[*heading, legend, scale]
+    )
+
+
+def _spectrograms(result: InversionResult, judgement: Judgement | None, chosen: Tensor, rate: int) -> bytes:
+    """Spectrogram of the best reconstruction of each person beside that of real speech."""
+    best = result.select(chosen)
+    beside, legend = [sound.spectrograms(best.reconstruction, rate)], "What the classifier gave away."
+    if judgement is not None and judgement.real is not None:
+        beside.insert(0, sound.spectrograms(judgement.real[chosen], rate))
+        legend = "From the left: real speech of the person; what the classifier gave away"
+        if judgement.vocoded is not None:
+            beside.append(sound.spectrograms(judgement.vocoded[chosen], rate))
+            legend += "; the same after a vocoder"
+        legend += "."
+    guess = None if judgement is None or judgement.evaluator_guess is None else judgement.evaluator_guess[chosen]
+    names = _names(result, judgement)
+    captions = [f"target {value:.0%} sure" for value in best.confidence.tolist()]
+    right: list[bool | None] = [None] * len(best)
+    heading = f"{len(best)} voices"
+    if guess is not None:
+        right = (guess == best.label).tolist()
+        captions = [f"named {names.get(k, 'nobody')}" for k in guess.tolist()]
+        heading += f"; an independent evaluator names {int((guess == best.label).sum())} of them right"
+    seconds = best.reconstruction.shape[-1] / rate
+    scale = f"{seconds:g} s to the right, 0 to {rate / 2000:g} kHz upwards."
+    return pictures.contact_sheet(
+        beside, names=best.name, captions=captions, right=right, heading=[heading, legend, scale]
     )
 
 

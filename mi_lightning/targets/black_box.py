@@ -90,7 +90,8 @@ class Remote(Target):
             ) from error
         if not isinstance(said, Tensor):
             raise TargetError(f"expected a tensor from the target, got {type(said).__name__} ({_FLAG})")
-        return said.detach().to(x.device)
+        said = said.detach() if said.requires_grad else said
+        return said if said.device == x.device else said.to(x.device)
 
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of the weights behind the target, where it was made from a classifier."""
@@ -188,9 +189,12 @@ class BlackBox(Remote):
                 f"expected confidences of shape ({len(x)}, {self.num_classes}), got {tuple(said.shape)} ({_FLAG})"
             )
         said = said.to(x.dtype)
-        # NaN fails every comparison, so one look at the device says whether all is well
-        good = (said >= 0).all(1) & ((said.sum(1) - 1).abs() <= self.tolerance)
-        if not bool(good.all()):
+        # NaN spreads through least and greatest and fails every comparison; one look at the device at all three
+        total = said.sum(1)
+        least, low, high = torch.stack((said.amin(), *total.aminmax())).tolist()
+        if not (least >= 0 and low >= 1 - self.tolerance and high <= 1 + self.tolerance):
+            total = total.double()  # as the numbers that were compared
+            good = (said >= 0).all(1) & (total >= 1 - self.tolerance) & (total <= 1 + self.tolerance)
             row = int((~good).nonzero()[0, 0])
             raise TargetError(f"expected {_what_is_wrong(said[row])} in row {row} of {len(x)} ({_FLAG})")
         return said

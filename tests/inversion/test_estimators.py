@@ -12,6 +12,7 @@ from mi_lightning.errors import InputError, MIError
 from mi_lightning.inversion import L2, NegativeLogConfidence, OneMinusConfidence, PixelSpace, Rows
 from mi_lightning.inversion.estimators import CMAES, NES, SPSA, FiniteDifference
 from mi_lightning.inversion.estimators.base import apart, automatic_batch
+from mi_lightning.inversion.estimators.spsa import draw_signs
 from mi_lightning.inversion.gradients import Autograd, Objective
 from mi_lightning.targets import BlackBox, WhiteBox
 from mi_lightning.targets.defenses import GaussianNoise
@@ -134,6 +135,7 @@ def test_both_queries_of_a_pair_stay_within_the_bounds(bounds, delta):
     z[:2] = torch.tensor(bounds)
     middle, half = apart(z, delta, bounds)
     ends = torch.cat((middle + half, middle - half))
+    ends = torch.cat((ends, 2 * middle.repeat(2) - ends))  # and mirrored
     assert bool((ends <= high).all())
     assert bool((ends >= low).all())
     torch.testing.assert_close(middle + half, (z + delta).clamp(low, high), atol=1e-6, rtol=1e-6)
@@ -163,6 +165,17 @@ def test_signs_are_fair_and_independent(classifier):
     correlation = signs.T @ signs / 5000 - torch.eye(130)
     assert float(correlation.square().sum() / (130 * 129)) == pytest.approx(1 / 5000, rel=0.1)
     assert float(correlation.abs().max()) < 0.2
+
+
+def test_every_bit_of_a_word_is_a_sign():
+    signs = draw_signs([torch.Generator().manual_seed(3)], 128)
+    words = [
+        int(torch.empty(1, dtype=torch.int64).random_(-(2**63), None, generator=generator))
+        for generator in [torch.Generator().manual_seed(3)]
+        for _ in range(2)
+    ]
+    assert signs.shape == (1, 128)
+    assert int((signs < 0).sum()) == sum((word % 2**64).bit_count() for word in words)
 
 
 @pytest.mark.parametrize("pairs", [8, 128, 300])

@@ -11,7 +11,7 @@ import torch
 from mi_lightning.callbacks import InversionCallback, StagnationStop, TargetCostStop
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.inversion import L2, Inversion, Noise, PixelSpace, Zeros
+from mi_lightning.inversion import L2, FilterChain, GaussianBlur, Inversion, Noise, PixelSpace, UnitRMS, Zeros
 from mi_lightning.targets import Target, WhiteBox
 from mi_lightning.trainer import InversionTrainer, stop_on_interrupt
 
@@ -283,3 +283,10 @@ def test_an_attack_can_be_run_again(classifier):
 def test_defaults_do_not_share_parts():
     assert Inversion().space is not Inversion().space
     assert isinstance(SoftmaxRegression, type)
+
+
+def test_the_description_names_parts_of_parts(classifier):
+    chain = FilterChain(filters=[GaussianBlur(sigma=2.0), UnitRMS()])
+    attack = Inversion(target=WhiteBox(classifier), gradient_filter=chain)
+    blur, rms = attack.describe()["gradient_filter"]["filters"]
+    assert (blur["class"], blur["sigma"], rms["class"]) == ("GaussianBlur", 2.0, "UnitRMS")

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
 from mi_lightning.inversion import (
     L2,
@@ -18,6 +19,7 @@ from mi_lightning.inversion import (
     GivenImage,
     MidGrey,
     NegativeLogConfidence,
+    NegativeLogOdds,
     Noise,
     OneMinusConfidence,
     PixelSpace,
@@ -120,8 +122,24 @@ def test_pixel_space_clamps_in_place_only_if_asked(classifier):
         assert z.tolist() == expected
 
 
+def test_odds_tell_apart_what_p_no_longer_does():
+    """Logits of 0 and m: the odds are exp(m), also where 1 - p has no digits left in float32."""
+    classifier = SoftmaxRegression(input_shape=(1,), num_classes=2)
+    with torch.no_grad():
+        classifier.head.weight.copy_(torch.tensor([[1.0], [0.0]]))
+        classifier.head.bias.zero_()
+    x, label = torch.tensor([[-30.0], [0.0], [30.0], [60.0]]), torch.zeros(4, dtype=torch.int64)
+    cost = NegativeLogOdds()(WhiteBox(classifier), x, label)
+    torch.testing.assert_close(cost, torch.tensor([30.0, 0.0, -30.0, -60.0]))
+
+
 @pytest.mark.parametrize(
-    ("cost", "of"), [(OneMinusConfidence(), lambda p: 1 - p), (NegativeLogConfidence(), lambda p: -p.log())]
+    ("cost", "of"),
+    [
+        (OneMinusConfidence(), lambda p: 1 - p),
+        (NegativeLogConfidence(), lambda p: -p.log()),
+        (NegativeLogOdds(), lambda p: ((1 - p) / p).log()),
+    ],
 )
 def test_costs(classifier, cost, of):
     x, label = torch.rand(5, 1, 6, 5), torch.tensor([0, 3, 6, 1, 1])

@@ -16,7 +16,7 @@ from mi_lightning.inversion.gradients import Evaluation, GradientEstimator, Obje
 from mi_lightning.inversion.rows import Rows
 
 #: Bytes of one batch of queries on a CPU: it is written and read within the last cache, also where that is shared.
-_CPU_BYTES = 6 * 2**20
+_CPU_BYTES = 12 * 2**20
 #: Share of the memory that is free for one batch of queries: a classifier's activations take many times as much.
 _SHARE = 1 / 16
 
@@ -52,29 +52,26 @@ class Questions:
             Cost of each point, shape (r, ...).
         """
         each = points[0, ..., 0].numel()
+        label = self.label[where, None].expand(-1, each).flatten()
         with self.objective.target.asking(self.rows.keys[where]):
-            _, bare = self.objective(points.view(-1, *self.shape), self.label[where].repeat_interleave(each))
+            _, bare = self.objective(points.view(-1, *self.shape), label)
         cost: Tensor = bare.view(points.shape[:-1])
         return cost
 
-    def blocks(self, items: int, queries_per_item: int, most: int = 2**31) -> Iterator[tuple[slice, list[slice]]]:
+    def blocks(self, items: int, queries_per_item: int) -> Iterator[tuple[slice, list[slice]]]:
         """Cut rows x items into batches of at most ``limit`` queries (or one item, if that is more).
 
         Args:
             items: Items of each row, for example pairs of queries.
             queries_per_item: Queries of an item.
-            most: No batch goes over a multiple of so many items.
 
         Yields:
             Some rows, and the parts into which their items are cut, in order.
         """
         capacity = max(1, self.limit // queries_per_item)
         rows = max(1, capacity // items)
-        parts = []
-        for first in range(0, items, most):
-            count = min(most, items - first)
-            part = -(-count // -(-count // capacity))  # as many batches as it takes, of nearly equal size
-            parts += [slice(first + k, first + min(k + part, count)) for k in range(0, count, part)]
+        part = -(-items // -(-items // capacity))  # as many batches as it takes, of nearly equal size
+        parts = [slice(first, min(first + part, items)) for first in range(0, items, part)]
         for start in range(0, len(self.rows), rows):
             yield slice(start, min(start + rows, len(self.rows))), parts
 
@@ -176,8 +173,8 @@ def queries_only(z: Tensor) -> Iterator[None]:
 def apart(z: Tensor, delta: float, bounds: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
     """Return middle and half distance of z + delta and z - delta after both were clamped to the bounds.
 
-    ``middle + half`` and ``middle - half`` are within the bounds in floating point, too. The half distance is 0 where
-    a value lies outside the bounds by delta or more.
+    ``middle + half`` and ``middle - half`` are within the bounds in floating point, too, and so is the mirror image of
+    each, ``2 * middle`` minus it. The half distance is 0 where a value lies outside the bounds by delta or more.
 
     Args:
         z: Values.
@@ -189,7 +186,8 @@ def apart(z: Tensor, delta: float, bounds: tuple[float, float] | None) -> tuple[
     high, low = (z + delta).clamp_(*bounds), (z - delta).clamp_(*bounds)
     middle, half = (high + low).div_(2), (high - low).div_(2)
     rounding = max(abs(bound) for bound in bounds) * 2.0**-22
-    beyond = (middle + half > bounds[1]) | (middle - half < bounds[0])
+    torch.add(middle, half, out=high), torch.sub(middle, half, out=low)
+    beyond = (torch.maximum(high, 2 * middle - low) > bounds[1]) | (torch.minimum(low, 2 * middle - high) < bounds[0])
     return middle, half.sub_(beyond.to(z), alpha=rounding).clamp_min_(0)
 
 

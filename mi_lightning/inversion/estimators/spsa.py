@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -53,6 +54,7 @@ class SPSA(QueryEstimator):
             raise InputError("delta > 0", delta, flag("delta"))
         self.pairs, self.delta = pairs, delta
         self._known: Tensor | None = None
+        self._kept: Tensor | None = None
 
     def queries_per_gradient(self, size: int) -> int:
         """Return two queries for each pair."""
@@ -62,23 +64,29 @@ class SPSA(QueryEstimator):
         """Estimate the gradient at candidates of shape (R, D)."""
         z = z.float()
         middle, half = apart(z, self.delta, questions.bounds)
-        pattern = self._pattern(z.shape[1], z.device)
+        twice, pattern = 2 * middle, self._pattern(z.shape[1], z.device)
         total = torch.zeros_like(z)
-        step = queries = z.new_empty(0)
-        for where, parts in questions.blocks(self.pairs, 2, len(pattern)):
-            for part in parts:
-                first, pairs = part.start % len(pattern), part.stop - part.start
-                if first == 0:
-                    step = half[where] * draw_signs(questions.rows.generators[where], z.shape[1]).to(z.device)
-                if queries.shape[:2] != (len(step), pairs):  # fresh memory is dear: one serves all batches of a size
-                    queries = z.new_empty(len(step), pairs, 2, z.shape[1])
-                directions = pattern[first : first + pairs]
-                torch.addcmul(middle[where, None], directions, step[:, None], out=queries[:, :, 0])
-                torch.addcmul(middle[where, None], directions, step[:, None], value=-1, out=queries[:, :, 1])
-                cost = questions.cost(queries, where)
-                total[where] += ((cost[..., 0] - cost[..., 1]).to(z) @ directions).mul_(step)
-        # step = half * d, so one half is in the total already
-        return (total / (2 * self.pairs * half.square())).masked_fill_(half == 0, 0.0)
+        for first in range(0, self.pairs, len(pattern)):
+            directions = pattern[: self.pairs - first]
+            signs = draw_signs(questions.rows.generators, z.shape[1]).to(z.device)
+            step, difference = half * signs, z.new_empty(len(z), len(directions))
+            for where, parts in questions.blocks(len(directions), 2):
+                for part in parts:
+                    queries = self._memory(z, (where.stop - where.start, part.stop - part.start, 2, z.shape[1]))
+                    torch.addcmul(middle[where, None], directions[part], step[where, None], out=queries[:, :, 0])
+                    # the mirror image: what was just written is nearer than the pattern
+                    torch.sub(twice[where, None], queries[:, :, 0], out=queries[:, :, 1])
+                    above, below = questions.cost(queries, where).to(z).unbind(2)
+                    torch.sub(above, below, out=difference[where, part])
+            total.addcmul_(difference @ directions, signs)
+        return total.div_(half.mul_(2 * self.pairs)).masked_fill_(half == 0, 0.0)
+
+    def _memory(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Memory of a batch of queries: fresh memory is dear, so the same serves all batches of all iterations."""
+        size = math.prod(shape)
+        if self._kept is None or self._kept.numel() < size or self._kept.device != like.device:
+            self._kept = like.new_empty(size)
+        return self._kept[:size].view(shape)
 
     def _pattern(self, size: int, device: torch.device) -> Tensor:
         """The directions before the rows' signs, shape (directions, D), float32, each number -1 or 1."""

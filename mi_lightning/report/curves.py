@@ -1,0 +1,98 @@
+"""The privacy-utility curve: what a defense costs and what it protects, against its strength."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+Estimate = tuple[float, float, float]  # value, lower and upper bound
+
+_INK, _SOFT, _LINE, _BARS = "#1b2029", "#5b6472", "#dfe3e9", "#dbe2ee"
+_LINES = (
+    # name, title, colour, line, marker, and a shift to the side, so that lines on top of each other can be told apart
+    ("accuracy", "test accuracy through the defense", "#1b2029", "-", "o", 0.0),
+    ("calibration_error", "expected calibration error", "#7a8494", "--", "s", 0.0),
+    ("top1", "evaluator top-1", "#c2452d", "-", "D", -0.05),
+    ("identification", "identification", "#2f5bd7", "-", "^", 0.05),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Numbers of one attack, one for each strength."""
+
+    name: str
+    labels: Sequence[str]
+    accuracy: Sequence[Estimate]
+    calibration_error: Sequence[Estimate]
+    top1: Sequence[Estimate]
+    identification: Sequence[Estimate]
+    queries: Sequence[float]
+
+
+def draw_curves(curves: Sequence[Curve], *, axis_title: str, broken_below: float) -> bytes:
+    """Draw one panel for each attack, side by side, with the same scales.
+
+    Args:
+        curves: The attacks.
+        axis_title: What the strength is called.
+        broken_below: Share below which an attack counts as broken: a thin line.
+
+    Returns:
+        An SVG file. The same numbers give the same bytes.
+    """
+    with rc_context({"svg.hashsalt": "mi_lightning", "font.size": 9.5, "font.family": "sans-serif"}):
+        columns = min(len(curves), 3)
+        lines = -(-len(curves) // columns)
+        figure = Figure(figsize=(max(6.4, 5.6 * columns), 3.9 * lines + 0.5), layout="constrained")
+        panels = figure.subplots(lines, columns, squeeze=False)
+        most = max(max(curve.queries) for curve in curves)
+        for place, panel in enumerate(panels.flat):
+            if place < len(curves):
+                _panel(panel, curves[place], axis_title, broken_below, most, last=place % columns == columns - 1)
+            else:
+                panel.set_axis_off()
+        handles, names = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _panel(panel: Any, curve: Curve, axis_title: str, broken_below: float, most: float, *, last: bool) -> None:
+    """One attack: shares on the left axis, queries on the right one."""
+    x = list(range(len(curve.labels)))
+    second = panel.twinx()
+    second.bar(x, curve.queries, width=0.55, color=_BARS, zorder=0)
+    second.set_ylim(0, 2.6 * most if most else 1)  # bars stay in the lower part, behind the lines
+    second.tick_params(colors=_SOFT, length=2)
+    second.set_yticks([0, most / 2, most], [f"{value:,.0f}" if last else "" for value in (0, most / 2, most)])
+    if last:
+        second.set_ylabel("queries per person", color=_SOFT, loc="bottom")
+    panel.set_zorder(second.get_zorder() + 1)
+    panel.patch.set_visible(False)
+    panel.axhline(broken_below, color=_SOFT, linewidth=0.8, linestyle=":", zorder=1)
+    for name, title, colour, style, marker, shift in _LINES:
+        value, low, high = zip(*getattr(curve, name), strict=True)
+        at = [place + shift for place in x]
+        panel.fill_between(at, low, high, color=colour, alpha=0.14, linewidth=0, zorder=2)
+        panel.plot(at, value, style, color=colour, marker=marker, markersize=4.5, linewidth=1.6, label=title, zorder=3)
+    panel.bar([0], [0], color=_BARS, label="queries (right axis)")
+    panel.set_title(curve.name, loc="left", fontweight="bold", color=_INK)
+    panel.set_xticks(x, curve.labels)
+    panel.set_xlabel(axis_title, color=_SOFT)
+    panel.set_ylim(-0.03, 1.03)
+    panel.set_xlim(-0.5, len(x) - 0.5)
+    panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+    panel.grid(axis="y", color=_LINE, linewidth=0.6, zorder=0)
+    panel.tick_params(colors=_SOFT, length=2)
+    for axis in (panel, second):
+        for side in ("top", "left", "right", "bottom"):
+            axis.spines[side].set_visible(side == "bottom")
+            axis.spines[side].set_color(_LINE)

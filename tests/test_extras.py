@@ -1,0 +1,49 @@
+"""Packages that only some parts need."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import mi_lightning
+from mi_lightning.errors import MIError
+from mi_lightning.extras import load_espeakng, load_soundfile, load_torchaudio
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "words"),
+    [
+        (load_soundfile, "soundfile", r"read by the package soundfile.*pip install \"mi-lightning\[speech\]\""),
+        (load_espeakng, "espeakng_loader", r"spoken by the package espeakng-loader.*or use recordings"),
+        (load_torchaudio, "torchaudio", r"torchaudio 2\.11, .* goes with torch 2\.11 to 2\.14 .*here: torch \d"),
+    ],
+)
+def test_missing_package_is_one_line(monkeypatch, load, name, words):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MIError, match=words) as caught:
+        load()
+    assert "\n" not in str(caught.value)
+
+
+def test_package_that_fails_to_load_says_why(monkeypatch, tmp_path):
+    """As torchaudio does beside another torch: its shared library finds no CUDA."""
+    (tmp_path / "torchaudio.py").write_text("raise OSError('libc10_cuda.so: cannot open\\nshared object file')")
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(MIError, match=r"which fails: libc10_cuda\.so: cannot open shared object file; torchaudio"):
+        load_torchaudio()
+
+
+def test_no_module_needs_the_extra_to_be_imported():
+    """The rest of the program works without the extra speech: its packages are imported inside functions only."""
+    extra = {"soundfile", "torchaudio", "espeakng_loader", "vocos"}
+    paths = sorted(Path(mi_lightning.__file__).parent.rglob("*.py"))
+    assert len(paths) > 50
+    for path in paths:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert not extra & {name.split(".")[0] for name in names}, path
