@@ -146,4 +146,4 @@ def test_configs_that_are_named_exist(page):
 def test_every_command_is_explained():
     explained = set(re.findall(r"^\| `mi-lightning (\w+)`", (ROOT / "README.md").read_text(encoding="utf-8"), re.M))
     cli = MICLI.__new__(MICLI)
-    assert explained == set(cli.subcommands()) | {"audit", "report"}
+    assert explained == set(cli.subcommands()) | {"audit", "report", "sweep"}
