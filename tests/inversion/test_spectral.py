@@ -102,13 +102,16 @@ def test_augmented_gradient_is_moved_back_and_scaled():
     rows, z = Rows.grid([0, 1, 2], 1, seed=3), torch.randn(3, 1, 50, generator=torch.Generator().manual_seed(0))
     objective = _Sum()
     gradient = AugmentedAutograd(shift=7, gain=0.3).gradient(objective, z, rows, torch.arange(3))
+    moved: set[int] = set()
     for row in range(3):
         moves = [by for by in range(-7, 8) if _moved(z[row, 0], by, objective.seen[0][row, 0])]
         assert len(moves) == 1
+        moved.add(moves[0])
         gain = float(objective.seen[0][row].norm() / z[row].norm())
         assert 0.7 <= gain <= 1.3
         # the gradient of <ramp, gain * roll(z)> is gain * the ramp rolled back
         torch.testing.assert_close(gradient[row, 0], gain * torch.arange(50.0).roll(-moves[0]), atol=1e-3, rtol=1e-4)
+    assert len(moved) > 1  # each row by a number of its own
 
 
 def _moved(x: torch.Tensor, by: int, seen: torch.Tensor) -> bool:
