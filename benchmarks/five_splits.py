@@ -20,6 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from rich.console import Console
@@ -27,6 +28,7 @@ from rich.table import Table
 
 from mi_lightning.checkpoint import load_classifier
 from mi_lightning.cli import MICLI
+from mi_lightning.metrics.functional import into_range, ssim
 from mi_lightning.report.results import read_results
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -40,7 +42,7 @@ SHOWN = (
         "nrmse_mean",
         "mse_mean",
     ),
-    *("iterations_mean", "seconds"),
+    *("closer_to_own", "iterations_mean", "seconds"),
 )
 
 
@@ -70,7 +72,24 @@ def invert(config: Path, split: int, folder: Path, evaluator: Path) -> dict[str,
             ],
             quiet=True,
         )
-    return dict(read_results(folder / f"split_{split}" / config.stem).summary)
+    run = folder / f"split_{split}" / config.stem
+    return dict(read_results(run).summary) | {"closer_to_own": closer_to_own(run)}
+
+
+def closer_to_own(run: Path) -> float:
+    """Return the part of the people whose picture is more alike (SSIM) to their own mean than to others' on average.
+
+    Args:
+        run: Folder of a run on pictures in [0, 1]; what leaves the range is stretched into it. The means are of the
+            training photographs.
+    """
+    with np.load(run / "reconstructions.npz") as arrays:
+        found = into_range(torch.from_numpy(arrays["reconstruction"]), (0.0, 1.0))
+        means = torch.from_numpy(arrays["reference_mean"]).to(found).view_as(found)
+    alike = torch.stack([ssim(picture.expand_as(means), means) for picture in found])
+    own = alike.diagonal()
+    others = (alike.sum(1) - own) / (len(alike) - 1)
+    return float((own > others).double().mean())
 
 
 QUIET = ("--trainer.enable_progress_bar", "false")

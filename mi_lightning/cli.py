@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, cast
 
-import yaml
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
@@ -333,8 +332,17 @@ def what_was_fitted(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: config.get(key) for key in ("seed_everything", "model", "data")}
     trainer = config.get("trainer") or {}
     kept["trainer"] = {key: trainer.get(key) for key in ("max_epochs", "max_steps", "precision", "gradient_clip_val")}
-    plain: dict[str, Any] = yaml.safe_load(yaml.safe_dump(kept))
-    return plain
+    found: dict[str, Any] = _plain(kept)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a tree of what a checkpoint may hold; what is neither a number nor text (a path, an enum) as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if value is None or type(value) in (bool, int, float, str) else str(value)
 
 
 def _one_line(message: str) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 
 from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers import FaceCNN
-from mi_lightning.cli import main
+from mi_lightning.cli import main, what_was_fitted
 
 ROOT = Path(__file__).parent.parent
 FIT = str(ROOT / "configs/fit/att_softmax.yaml")
@@ -430,3 +431,25 @@ def test_a_step_of_nothing(query):
     code, _, err = query("good", "--model.estimator.delta", "0")
     assert code == 2
     assert "expected delta > 0, got 0.0 (--model.estimator.init_args.delta)" in one_line(err)
+
+
+def test_what_was_fitted_is_plain_whatever_a_configuration_holds(tmp_path):
+    """A path or an enum of a user's own part must not cost the trained classifier its checkpoint."""
+
+    class Kind(Enum):
+        SMALL = 1
+
+    parsed = {
+        "seed_everything": 3,
+        "model": {"init_args": {"sizes": (2, 3), "kind": Kind.SMALL, "rate": 0.1}},
+        "data": {"init_args": {"root": tmp_path}},
+        "trainer": {"max_epochs": 4, "logger": False},
+        "checkpoint": "a.ckpt",
+    }
+    kept = what_was_fitted(parsed)
+    assert kept["model"]["init_args"] == {"sizes": [2, 3], "kind": "Kind.SMALL", "rate": 0.1}
+    assert kept["data"]["init_args"]["root"] == str(tmp_path)
+    assert kept["trainer"]["max_epochs"] == 4
+    assert "checkpoint" not in kept
+    torch.save(kept, tmp_path / "kept.pt")
+    assert torch.load(tmp_path / "kept.pt", weights_only=True) == kept

@@ -249,7 +249,7 @@ def reading(run: RunResults) -> list[str]:
         said.append(
             f"As pictures they are {'closer' if alike > mean_face else 'no closer'} to the person's mean photograph "
             f"(SSIM {alike:.2f}) than the mean of all faces is, which shows nobody ({mean_face:.2f})"
-            + ("." if alike > mean_face else ": what leaks is in the features, so look at the pictures, too.")
+            + ("." if alike > mean_face else ": look at the pictures, too.")
         )
     return said
 
