@@ -408,11 +408,9 @@ class SpeakerDataModule(PersonDataModule):
     def _open(self) -> tuple[NDArray[np.int16], dict[str, Any]]:
         """Map the decoded audio into memory, decoding it first if no earlier run has."""
         folder = cache_folder(self.cache_dir) / self._key
-        try:
+        with contextlib.suppress(OSError, ValueError):  # not there yet, or damaged: it is made anew
             table = json.loads((folder / "table.json").read_text(encoding="utf-8"))
             return np.load(folder / "audio.npy", mmap_mode="r"), table
-        except (OSError, ValueError):  # not there yet, or damaged: it is made anew
-            pass
         audio, table = self.decode()
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
