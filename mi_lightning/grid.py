@@ -46,11 +46,21 @@ class Axis:
         return float(value) if _is_number(value) else None
 
     @property
-    def reference(self) -> str:
-        """Label of the value that the others are compared with: ``none``, or 0, or the first."""
+    def reference(self) -> str | None:
+        """Label of the value that is nothing, with which the others are compared: ``none``, 0 or empty, if there is."""
         if NOTHING in self.labels:
             return NOTHING
-        return next((label for label in self.labels if self.strength(label) == 0), self.labels[0])
+        empty = (label for label, value in zip(self.labels, self.values, strict=True) if value in (None, [], {}))
+        return next((label for label in self.labels if self.strength(label) == 0), next(empty, None))
+
+    @property
+    def rising(self) -> tuple[str, ...]:
+        """Labels from the weakest value to the strongest: numbers by size, after ``none``; words as they stand."""
+        sizes = {label: self.strength(label) for label in self.labels if label != NOTHING}
+        if any(size is None or _label(size, _FLAG) != label for label, size in sizes.items()):
+            return self.labels
+        nothing = (NOTHING,) if NOTHING in self.labels else ()
+        return *nothing, *sorted(sizes, key=lambda label: sizes[label] or 0.0)
 
 
 def read_axes(grid: Mapping[str, Any]) -> list[Axis]:
@@ -260,12 +270,18 @@ def identity(config: Mapping[str, Any], version: str) -> str:
     Returns:
         SHA-256, hexadecimal.
     """
-    settings = {key: value for key, value in config.items() if key != "config"}
-    if isinstance(trainer := settings.get("trainer"), Mapping):
-        settings["trainer"] = {k: v for k, v in trainer.items() if k not in ("logger", "enable_progress_bar")}
+    settings = deciding(config)
     files = {key: file_digest(value) for key, value in leaves(settings) if isinstance(value, str) and _is_file(value)}
     text = json.dumps({"version": version, "settings": settings, "files": files}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a configuration what does not decide what a run finds: where it writes and what it shows."""
+    settings = {key: value for key, value in config.items() if key != "config"}
+    if isinstance(trainer := settings.get("trainer"), Mapping):
+        settings["trainer"] = {k: v for k, v in trainer.items() if k not in ("logger", "enable_progress_bar")}
+    return settings
 
 
 def _is_file(name: str) -> bool:

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mi_lightning.audit import checkpoint_of, fit_missing, read_yaml
 from mi_lightning.checkpoint import load_classifier
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.grid import Axis, change, combinations, fill_in, identity, read_axes
+from mi_lightning.grid import Axis, change, combinations, deciding, fill_in, identity, read_axes
 from mi_lightning.metrics.calibration import measure_utility
 from mi_lightning.report.results import package_versions, write_atomically
 from mi_lightning.report.sweep import SweepPlan, SweepRun, read_run, sweep_table, write_sweep, write_utility
@@ -32,9 +32,17 @@ from mi_lightning.workers import Job, Outcome, Workers, cores, threads_each
 
 _MEMORY = 2 * 2**30  # bytes that an attack may take, to choose how many run at once
 _FINISHED = "run.json"  # written last into the folder of a run
+_SEEDS = ("model.seed", "seed_everything")  # keys that `seeds` sets
 
 
-class Settings:
+class _Readable(type):
+    """A type that the help names in words."""
+
+    def __repr__(cls) -> str:
+        return "keys and values"
+
+
+class Settings(metaclass=_Readable):
     """Keys and values as they stand in a YAML file, which the command line leaves alone.
 
     Args:
@@ -204,6 +212,10 @@ def _plan(attacks: Mapping[str, Any], axes: Sequence[Axis], seeds: Sequence[int]
     if not attacks:
         raise InputError("one attack or more", "none", "--attacks")
     read = {name: _read_attack(str(name), content) for name, content in attacks.items()}
+    stages = [(f"--grid.{axis.name}", axis.changes) for axis in axes]
+    for flag, changes in stages + [(f"--attacks.{attack.name}", attack.changes) for attack in read.values()]:
+        if taken := [key for key in changes if key in _SEEDS]:
+            raise InputError("the seeds of the attacks under --seeds, which sets this key", taken[0], flag)
     reader = ConfigReader()
     base = {name: _complete(reader, attack.config, f"--attacks.{name}") for name, attack in read.items()}
     points = [(labels, _values(axes, labels)) for labels in combinations(axes)]
@@ -212,6 +224,8 @@ def _plan(attacks: Mapping[str, Any], axes: Sequence[Axis], seeds: Sequence[int]
         for place, (labels, values) in enumerate(points)
         for name, attack in read.items()
     }
+    for name, attack in read.items():
+        _check_effect(attack, axes, [(labels, configs[name, place]) for place, (labels, _) in enumerate(points)])
     cells: list[_Cell] = []
     for seed in seeds:
         order = list(range(len(points)))
@@ -222,6 +236,28 @@ def _plan(attacks: Mapping[str, Any], axes: Sequence[Axis], seeds: Sequence[int]
             for name in read
         ]
     return cells
+
+
+def _check_effect(attack: _Attack, axes: Sequence[Axis], points: Sequence[tuple[dict[str, str], Any]]) -> None:
+    """Refuse a grid that changes nothing: equal runs at different points would pass for a finding.
+
+    Raises:
+        InputError: If an attack has the same configuration at two points.
+    """
+    seen: dict[str, dict[str, str]] = {}
+    for labels, config in points:
+        other = seen.setdefault(json.dumps(deciding(_seeded(config, 0)), sort_keys=True, default=str), labels)
+        if other is labels:
+            continue
+        idle = [axis for axis in axes if labels[axis.name] != other[axis.name]]
+        both = [", ".join(f"{axis.name} {at[axis.name]}" for axis in idle) for at in (other, labels)]
+        own = [key for key in attack.changes if any(key in axis.changes for axis in idle)]
+        why = f"; its own `set` of {', '.join(own)} wins over the grid" if own else ""
+        raise InputError(
+            "a grid that changes every attack at every value",
+            f"{attack.name} with the same configuration at {both[0]} and {both[1]}{why}",
+            f"--grid.{idle[0].name}",
+        )
 
 
 def _values(axes: Sequence[Axis], labels: Mapping[str, str]) -> dict[str, Any]:

@@ -43,8 +43,26 @@ def test_whole_subtrees_have_labels():
     assert found.labels == ("open", "coarse")
     assert found.reference == "open"
     assert found.strength("coarse") is None
+    assert found.rising == ("open", "coarse")
     changed = change(CONFIG, fill_in(found.changes, {found.name: found.values[1]}, ""), "")
     assert changed["model"]["defenses"] == [{"class_path": "Rounding", "init_args": {"r": 0.5}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "rising"),
+    [
+        ("r: {values: [0.2, none, 0.1], set: {model.x: $r}}", "none", ("none", "0.1", "0.2")),
+        ("model.gamma: [10, none, 9]", "none", ("none", "9", "10")),
+        ("model.gamma: [0.1, 0.01, 0]", "0", ("0", "0.01", "0.1")),
+        ("k: {values: [9, 10, 4], set: {model.x: $k}}", None, ("4", "9", "10")),
+        ("model.cost: [b, a]", None, ("b", "a")),
+        ("model.defenses: {values: {coarse: [1], fine: [2]}}", None, ("coarse", "fine")),
+        ("k: {values: {ten left: 10, one left: 1}, set: {model.x: $k}}", None, ("ten left", "one left")),
+    ],
+)
+def test_what_is_nothing_and_the_order_of_strength(text, reference, rising):
+    found = axis(text)
+    assert (found.reference, found.rising) == (reference, rising)
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,29 @@ def test_another_checkpoint_is_another_run(study, trained, jobs_here):
     assert len(set(jobs_here.done)) == 2
 
 
+@pytest.mark.parametrize("is_faint", [True, False])
+def test_faint_pictures_can_be_stretched(study, monkeypatch, is_faint):
+    monkeypatch.setattr("mi_lightning.report.sweep.pictures.faint", lambda pixels: is_faint)
+    start(attacks=Settings(NAIVE), grid=Settings(ONE))
+    page = (study / "out/sweep.html").read_text()
+    assert ('id="stretch"' in page) == ("stretch the contrast to see them" in page) == is_faint
+    assert len(re.findall(r'<img class="made" style="--b:[\d.]+;--c:[\d.]+" src="data:image/jpeg', page)) == 4
+
+
+def test_a_falling_grid_without_an_undefended_run(study):
+    """The report of real runs: by rising strength, with no cost, and with what is not known."""
+    start(attacks=Settings(NAIVE), grid=Settings({"r": STRENGTHS["r"] | {"values": [0.9, 0.02]}}), broken_below=0.3)
+    data = json.loads((study / "out/sweep.json").read_text())
+    (line,) = data["series"]
+    assert data["axes"][0]["reference"] is None
+    assert [point["label"] for point in line["points"]] == ["0.02", "0.9"]
+    assert [point["accuracy_cost"] for point in line["points"]] == [None, None]
+    assert (line["breakdown"]["label"], line["breakdown"]["worked"]) == ("0.02", None)
+    page = (study / "out/sweep.html").read_text()
+    assert "whether the attack works undefended" in page
+    assert re.findall(r'<th scope="colgroup" colspan="1" class="starts">(.*?)</th>', page) == ["0.02", "0.9"]
+
+
 def test_equal_runs_are_run_once(study, jobs_here):
     start(attacks=Settings({"one": "attack.yaml", "two": "attack.yaml"}), grid=Settings(ONE))
     assert len(jobs_here.done) == 1
@@ -330,6 +353,24 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
         ({"attacks": {"a": "unjudged.yaml"}}, ["an evaluator_ckpt and data", "--attacks.a"]),
         ({"attacks": {"a": "wrong.yaml"}}, ["nonsense", "--attacks.a"]),
         ({"fit": ["absent.yaml"]}, ["absent.yaml", "--fit"]),
+        ({"grid": {"model.seed": [1, 2]}}, ["--seeds", "got model.seed", "--grid.model.seed"]),
+        ({"grid": {"s": {"values": [3], "set": {"seed_everything": "$s"}}}}, ["--seeds", "--grid.s"]),
+        (
+            {"attacks": {"a": {"config": "attack.yaml", "set": {"model.seed": 3}}}},
+            ["--seeds", "got model.seed", "--attacks.a"],
+        ),
+        (
+            {
+                "attacks": {"naive": "attack.yaml", "a": {"config": "attack.yaml", "set": {"model.max_iterations": 7}}},
+                "grid": {"model.beta": [10, 20], "model.max_iterations": [5, 9]},
+            },
+            [
+                "got a with the same configuration at model.max_iterations 5 and model.max_iterations 9",
+                "its own `set` of model.max_iterations wins over the grid",
+                "(--grid.model.max_iterations)",
+            ],
+        ),
+        ({"grid": {"trainer.enable_progress_bar": [True, False]}}, ["same configuration", "enable_progress_bar true"]),
         ({"seeds": []}, ["one seed or more", "--seeds"]),
         ({"seeds": [1, 1]}, ["different seeds", "--seeds"]),
         ({"seeds": [-1]}, ["seeds >= 0", "got -1", "--seeds"]),
@@ -358,6 +399,14 @@ def test_wrong_sweeps(study, capsys, content, expected):
     for words in expected:
         assert words in err
     assert set(study.rglob("*")) == before  # told before anything is written
+
+
+def test_the_help_is_in_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "<class" not in out
+    assert out.count("type: keys and values)") == 2
 
 
 def test_a_checkpoint_that_is_not_there(study):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -48,21 +49,37 @@ def draw_curves(curves: Sequence[Curve], *, axis_title: str, broken_below: float
         An SVG file. The same numbers give the same bytes.
     """
     with rc_context({"svg.hashsalt": "mi_lightning", "font.size": 9.5, "font.family": "sans-serif"}):
-        columns = min(len(curves), 3)
-        lines = -(-len(curves) // columns)
-        figure = Figure(figsize=(max(6.4, 5.6 * columns), 3.9 * lines + 0.5), layout="constrained")
-        panels = figure.subplots(lines, columns, squeeze=False)
-        most = max(max(curve.queries) for curve in curves)
-        for place, panel in enumerate(panels.flat):
-            if place < len(curves):
-                _panel(panel, curves[place], axis_title, broken_below, most, last=place % columns == columns - 1)
-            else:
-                panel.set_axis_off()
-        handles, names = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        _figure(curves, axis_title, broken_below).savefig(
+            buffer, format="svg", metadata={"Date": None, "Creator": None}
+        )
     return buffer.getvalue()
+
+
+def _figure(curves: Sequence[Curve], axis_title: str, broken_below: float) -> Figure:
+    """All panels, and below them a legend."""
+    columns = min(len(curves), 3)
+    lines = -(-len(curves) // columns)
+    figure = Figure(figsize=(max(6.4, 5.6 * columns), 3.9 * lines + 0.5), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False)
+    most = max(max(curve.queries) for curve in curves)
+    for place, panel in enumerate(panels.flat):
+        if place < len(curves):
+            _panel(panel, curves[place], axis_title, broken_below, most, last=place % columns == columns - 1)
+        else:
+            panel.set_axis_off()
+    _legend(figure, *panels[0, 0].get_legend_handles_labels())
+    return figure
+
+
+def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend in as many columns as the width of the figure holds."""
+    FigureCanvasAgg(figure)  # which knows how wide words are
+    for columns in range(len(names), 0, -1):
+        legend = figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
+        if legend.get_window_extent().width <= 0.98 * figure.bbox.width or columns == 1:
+            return
+        legend.remove()
 
 
 def _panel(panel: Any, curve: Curve, axis_title: str, broken_below: float, most: float, *, last: bool) -> None:

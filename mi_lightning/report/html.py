@@ -434,7 +434,7 @@ def _cell(
         cell |= {
             "picture": pictures.data_uri(pixels),
             "closest": reference(arrays, "reference_best", index),
-            "stretch": _stretch(pixels),
+            "stretch": stretch_style(pixels),
         }
     return cell
 
@@ -490,7 +490,7 @@ def _input_range(run: RunResults) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _stretch(pixels: pictures.Pixels) -> str:
+def stretch_style(pixels: pictures.Pixels) -> str:
     """CSS variables of a filter that spreads the picture's grey levels (1st to 99th percentile) over black to white.
 
     ``brightness(b) contrast(c)`` maps v to (b v - 1/2) c + 1/2, which takes low to 0 and high to 1 for these b and c.

@@ -27,7 +27,7 @@ from mi_lightning.metrics.bootstrap import bootstrap_interval, share_interval
 from mi_lightning.metrics.calibration import Utility
 from mi_lightning.report import pictures
 from mi_lightning.report.curves import Curve, draw_curves
-from mi_lightning.report.html import circumstances, page_template, reference, show, side_by_side
+from mi_lightning.report.html import circumstances, page_template, reference, show, side_by_side, stretch_style
 from mi_lightning.report.results import RunResults, package_versions, read_results, write_atomically
 
 SCHEMA_VERSION = 1
@@ -69,6 +69,16 @@ class SweepPlan:
     def strength(self) -> Axis:
         """The axis along which the figure runs."""
         return self.axes[0]
+
+    @property
+    def defends(self) -> bool:
+        """Whether that axis is the strength of a defense, so that its words fit."""
+        axis = self.strength
+        keys = [str(key) for key in axis.changes]
+        for content in self.settings.get("attacks", {}).values():
+            changes = content.get("set") or {} if isinstance(content, Mapping) else {}
+            keys += [str(key) for key, value in changes.items() if f"${axis.name}" in str(value)]
+        return any("defenses" in key.split(".") for key in keys)
 
 
 @dataclass(frozen=True)
@@ -180,8 +190,8 @@ def series_of(plan: SweepPlan, runs: Sequence[SweepRun]) -> list[dict[str, Any]]
             continue
         settings = {axis.name: label for axis, label in zip(plan.axes[1:], others, strict=True)}
         mine = [run for run in runs if run.attack == attack and _is_at(run, settings)]
-        at = {label: [run for run in mine if run.labels[plan.strength.name] == label] for label in plan.strength.labels}
-        base = at[plan.strength.reference]
+        at = {label: [run for run in mine if run.labels[plan.strength.name] == label] for label in plan.strength.rising}
+        base = at.get(plan.strength.reference or "")
         points = [
             {"label": label, "strength": plan.strength.strength(label), "seeds": len(here)}
             | _point(here, base[0].finished.utility if base else None)
@@ -215,17 +225,20 @@ def breakdown(points: Sequence[Mapping[str, Any]], plan: SweepPlan) -> dict[str,
     """Say at which strength an attack breaks.
 
     Args:
-        points: Points of one attack, by rising strength.
+        points: Points of one attack, in any order.
         plan: What was to be found out.
 
     Returns:
-        ``label``: the first strength at which identification is below the threshold, None if there is none;
-        ``stays``: whether it is below at every later strength, too; ``worked``: whether the attack identified enough
-        people without the defense; ``accuracy_cost`` there; and ``holds_until``, the last strength before it.
+        ``label``: the smallest strength at which identification is below the threshold, None if there is none;
+        ``stays``: whether it is below at every greater strength, too; ``worked``: whether the attack identified enough
+        people without the defense, None if that was not measured; ``accuracy_cost`` there; ``holds_until``, the last
+        strength before it; and ``unmeasured``, the strengths of which nothing is known.
     """
+    order = plan.strength.rising
+    points = sorted(points, key=lambda point: order.index(point["label"]))
     below = [point["identification_top1"]["value"] < plan.broken_below for point in points]
     reference_point = next((i for i, point in enumerate(points) if point["label"] == plan.strength.reference), None)
-    worked = reference_point is None or not below[reference_point]
+    worked = None if reference_point is None else not below[reference_point]
     first = next((i for i, is_below in enumerate(below) if is_below and i != reference_point), None)
     return {
         "label": None if first is None else points[first]["label"],
@@ -235,6 +248,7 @@ def breakdown(points: Sequence[Mapping[str, Any]], plan: SweepPlan) -> dict[str,
         "holds_until": points[-1]["label"] if first is None else points[first - 1]["label"] if first else None,
         "stays": first is not None and all(below[first:]),
         "worked": worked,
+        "unmeasured": [label for label in order if label not in {point["label"] for point in points}],
     }
 
 
@@ -343,7 +357,7 @@ def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]
     said = []
     for line in series:
         label = line["breakdown"]["label"]
-        if label is None or not line["breakdown"]["worked"]:
+        if label is None or line["breakdown"]["worked"] is False:
             continue
         there = {
             other["name"]: point["identification_top1"]["value"]
@@ -353,27 +367,95 @@ def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]
         }
         if there:
             name = max(there, key=lambda other: there[other])
-            said.append(
-                f"Judged by “{line['name']}” alone, {plan.strength.title} {label} looks safe; “{name}” still "
-                f"identifies {show(there[name], 'share')} there."
-            )
+            at = f"{plan.strength.title} {label}"
+            seems = f"Judged by “{line['name']}” alone, {at} looks safe"
+            if not plan.defends:
+                seems = f"“{line['name']}” identifies under {show(plan.broken_below, 'share')} at {at}"
+            said.append(f"{seems}; “{name}” still identifies {show(there[name], 'share')} there.")
     return said
 
 
 def _breaks(plan: SweepPlan, line: Mapping[str, Any]) -> str:
-    found, points = line["breakdown"], line["points"]
+    """Where an attack breaks, as the end of a sentence, and what is not known."""
+    found, points, title = line["breakdown"], line["points"], plan.strength.title
     limit = show(plan.broken_below, "share")
-    if not found["worked"]:
-        at = plan.strength.reference
-        return f"identifies under {limit} at {at} already, so it says nothing about the defense."
-    if found["label"] is None:
-        share = show(points[-1]["identification_top1"]["value"], "share")
-        return f"not blocked by any strength tried; at {points[-1]['label']} it still identifies {share}."
-    text = f"identification falls under {limit} at {plan.strength.title} {found['label']}"
-    text += f" ({_interval(found['identification'])})"
-    if found["accuracy_cost"] is not None:
-        text += f", where the defense costs {_points(found['accuracy_cost'])} of test accuracy"
-    return text + ("." if found["stays"] else "; at a greater strength it is above that again.")
+    share = show(points[-1]["identification_top1"]["value"], "share")
+    if found["worked"] is False:
+        about = "the defense" if plan.defends else title
+        text = f"identifies under {limit} at {plan.strength.reference} already, so it says nothing about {about}."
+    elif all(point["label"] == plan.strength.reference for point in points):
+        text = f"identifies {share} at {points[-1]['label']}; nothing else has been measured."
+    elif found["label"] is None and plan.defends:
+        text = f"not blocked by any strength tried; at {points[-1]['label']} it still identifies {share}."
+    elif found["label"] is None:
+        text = f"identifies {limit} or more at every {title} tried; {share} at {points[-1]['label']}."
+    else:
+        verb = "falls" if found["worked"] else "is"
+        text = f"identification {verb} under {limit} at {title} {found['label']} ({_interval(found['identification'])})"
+        if found["accuracy_cost"] is not None:
+            text += f", where {_cost(plan, found['accuracy_cost'])}"
+        text += "." if found["stays"] else f"; {_again(plan)} it is above that again."
+    return " ".join([text, *_unknown(plan, found)])
+
+
+def _cost(plan: SweepPlan, cost: Mapping[str, float]) -> str:
+    """What is paid in test accuracy, in words."""
+    if plan.defends:
+        return f"the defense costs {_points(cost)} of test accuracy"
+    return f"test accuracy is {_points(cost)} lower than at {plan.strength.reference}"
+
+
+def _again(plan: SweepPlan) -> str:
+    return "at a greater strength" if plan.defends else f"at a later {plan.strength.title}"
+
+
+def _unknown(plan: SweepPlan, found: Mapping[str, Any]) -> list[str]:
+    """What cannot be said about an attack since it was not measured, in sentences."""
+    said, axis, gaps = [], plan.strength, found["unmeasured"]
+    if plan.defends and found["worked"] is None:
+        why = (
+            "The grid has no value without the defense"
+            if axis.reference is None
+            else "There is no run without the defense"
+        )
+        said.append(f"{why}: whether the attack works undefended, and what the defense costs, is unknown.")
+    if gaps:
+        early = [label for label in gaps if label != axis.reference]
+        if found["label"] is not None:
+            early = [label for label in early if axis.rising.index(label) < axis.rising.index(found["label"])]
+        may = (
+            ""
+            if not early or found["worked"] is False
+            else "; it may break there"
+            if found["label"] is None
+            else "; it may break earlier"
+        )
+        said.append(f"Not measured: {', '.join(gaps)}{may}.")
+    return said
+
+
+def _verdict(plan: SweepPlan, line: Mapping[str, Any]) -> dict[str, str]:
+    """Where an attack breaks, for the top of the page: a headline, its unit, and sentences."""
+    found, points, limit = line["breakdown"], line["points"], show(plan.broken_below, "share")
+    head, unit = str(found["label"]), plan.strength.title
+    if found["worked"] is False:
+        head, unit = "says nothing", ""
+        text = f"It identifies fewer than {limit} at {plan.strength.reference} already."
+    elif all(point["label"] == plan.strength.reference for point in points):
+        head, unit, text = "not measured", "", f"There are runs at {points[-1]['label']} only."
+    elif found["label"] is None:
+        head, unit = "not blocked" if plan.defends else f"{limit} or more", ""
+        what = "strength" if plan.defends else plan.strength.title
+        text = f"Identification stays at {limit} or above at every {what} tried, up to {found['holds_until']}."
+    else:
+        text = f"Identification there: {_interval(found['identification'])}."
+        if found["accuracy_cost"] is not None:
+            cost = _cost(plan, found["accuracy_cost"])
+            text += f" {cost[0].upper()}{cost[1:]}."
+        if not found["stays"]:
+            again = _again(plan)
+            text += f" {again[0].upper()}{again[1:]} it is above {limit} again."
+    return {"name": line["name"], "head": head, "unit": unit, "text": " ".join([text, *_unknown(plan, found)])}
 
 
 def _interval(estimate: Mapping[str, float]) -> str:
@@ -398,7 +480,7 @@ def sweep_table(plan: SweepPlan, runs: Sequence[SweepRun]) -> Table:
     for line in series:
         table.add_column(f"{line['name']}\ntop-1", justify="right")
         table.add_column("\nident.", justify="right")
-    for label in plan.strength.labels:
+    for label in plan.strength.rising:
         here = [next((p for p in line["points"] if p["label"] == label), None) for line in series]
         some = next((point for point in here if point is not None), None)
         if some is None:
@@ -429,7 +511,6 @@ def _page(
     seed = plan.seeds[0]
     shown = [run for run in runs if run.seed == seed] or list(runs)
     columns = _columns(plan, series, shown)
-    first = [column["run"] for column in columns]
     return page_template("sweep.html.j2").render(
         title=plan.title,
         made=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
@@ -439,19 +520,17 @@ def _page(
         failed=failed,
         missing=missing,
         contrasts=contrasts(plan, series),
-        breakdown=[(line["name"], line["breakdown"]) for line in series],
+        verdicts=[_verdict(plan, line) for line in series],
         curves="data:image/svg+xml;base64," + base64.b64encode(curves).decode("ascii"),
         groups=_groups(plan, columns),
         columns=columns,
         people=_people(columns),
         seed=shown[0].seed,
-        interval=_interval,
-        points=_points,
         names=[f"{line['name']}" for line in series],
         parameters=side_by_side(_of_series(plan, series, runs)),
         circumstances=side_by_side([circumstances(run.finished.results) for run in _one_each(series, plan, runs)]),
         config=yaml.safe_dump(plan.settings, sort_keys=False, allow_unicode=True),
-        faint=any(pictures.faint(_pixels(run)) for run in first if _is_shown(run)),
+        faint=any(pictures.faint(_pixels(column["run"])) for column in columns if _is_shown(column["run"])),
     )
 
 
@@ -482,7 +561,7 @@ def _of_series(plan: SweepPlan, series: Sequence[Mapping[str, Any]], runs: Seque
 def _columns(plan: SweepPlan, series: Sequence[Mapping[str, Any]], runs: Sequence[SweepRun]) -> list[dict[str, Any]]:
     """Columns of the figure: for each strength every attack, side by side."""
     columns = []
-    for label in plan.strength.labels:
+    for label in plan.strength.rising:
         for line in series:
             for run in runs:
                 if (
@@ -497,7 +576,7 @@ def _columns(plan: SweepPlan, series: Sequence[Mapping[str, Any]], runs: Sequenc
 
 def _groups(plan: SweepPlan, columns: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     """Headings over the columns: each strength, and how many columns it has."""
-    counts = {label: sum(column["label"] == label for column in columns) for label in plan.strength.labels}
+    counts = {label: sum(column["label"] == label for column in columns) for label in plan.strength.rising}
     return [(label, count) for label, count in counts.items() if count]
 
 
@@ -530,6 +609,7 @@ def _people(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "right": bool(row["evaluator_top1"]),
                 "guess": row.get("evaluator_guess") or "nobody",
                 "picture": None if pixels is None else _small(pixels[i]),
+                "stretch": "" if pixels is None else stretch_style(pixels[i]),
                 "series": column["series"],
                 "label": column["label"],
                 "starts": place > 0 and columns[place - 1]["label"] != column["label"],

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.report import build_report, read_results, summary_table
-from mi_lightning.report.html import _run_names, _stretch, _tail, reading, warnings
+from mi_lightning.report.html import _run_names, _tail, reading, stretch_style, warnings
 from tests.report.conftest import make_judgement, make_result
 
 
@@ -323,7 +323,7 @@ def test_tail_of_the_binomial():
 @pytest.mark.parametrize("levels", [(10, 60), (100, 140), (0, 255), (200, 250)])
 def test_the_stretch_takes_the_darkest_to_black_and_the_brightest_to_white(levels):
     pixels = np.repeat(np.array(levels, dtype=np.uint8), 500).reshape(40, 25)
-    brightness, contrast = (float(part.partition(":")[2]) for part in _stretch(pixels).split(";"))
+    brightness, contrast = (float(part.partition(":")[2]) for part in stretch_style(pixels).split(";"))
     # what CSS does: brightness multiplies, contrast turns about one half
     shown = [(level / 255 * brightness - 0.5) * contrast + 0.5 for level in levels]
     assert shown == pytest.approx([0, 1], abs=0.01)
@@ -337,7 +337,7 @@ def test_folders_below_the_working_folder_are_told_from_there(run_folder, tmp_pa
 
 
 def test_a_flat_picture_is_not_stretched():
-    assert _stretch(np.full((5, 5), 7, dtype=np.uint8)) == ""
+    assert stretch_style(np.full((5, 5), 7, dtype=np.uint8)) == ""
 
 
 @pytest.mark.parametrize(("scale", "said"), [(0.2, True), (1.0, False)])

@@ -5,19 +5,24 @@ from __future__ import annotations
 import pytest
 
 from mi_lightning.grid import read_axes
-from mi_lightning.report.curves import Curve, draw_curves
-from mi_lightning.report.sweep import SweepPlan, breakdown, contrasts, reading
+from mi_lightning.report.curves import Curve, _figure, draw_curves
+from mi_lightning.report.sweep import SweepPlan, _verdict, breakdown, contrasts, reading
 
 LABELS = ("none", "0.1", "0.2", "0.3")
 
 
+def plan_of(*values, key="model.defenses", settings=None):
+    axes = read_axes({"r": {"title": "step", "values": list(values), "set": {key: "$r"}}})
+    settings = settings or {}
+    return SweepPlan(title="x", axes=axes, attacks=["a", "b"], seeds=[0], broken_below=0.1, settings=settings)
+
+
 @pytest.fixture
 def plan():
-    axes = read_axes({"r": {"title": "step", "values": ["none", 0.1, 0.2, 0.3], "set": {"model.x": "$r"}}})
-    return SweepPlan(title="x", axes=axes, attacks=["a", "b"], seeds=[0], broken_below=0.1, settings={})
+    return plan_of("none", 0.1, 0.2, 0.3)
 
 
-def line(name, plan, *shares):
+def line(name, plan, *shares, labels=LABELS):
     points = [
         {
             "label": label,
@@ -25,7 +30,7 @@ def line(name, plan, *shares):
             "identification_top1": {"value": share, "low": 0.0, "high": 1.0},
             "accuracy_cost": {"value": 0.01 * place, "low": 0.0, "high": 0.05},
         }
-        for place, (label, share) in enumerate(zip(LABELS, shares, strict=True))
+        for place, (label, share) in enumerate(zip(labels, shares, strict=True))
     ]
     return {"name": name, "points": points, "breakdown": breakdown(points, plan)}
 
@@ -63,6 +68,81 @@ def test_what_looks_safe_by_one_attack_only(plan):
     ]
     cost = "where the defense costs 1.0 points (0.0 to 5.0) of test accuracy."
     assert reading(plan, [naive, adaptive])[0].endswith(cost)
+
+
+def said_of(plan, found):
+    """The sentence of the table, after checking that the page says the same of what is not known."""
+    (sentence,) = reading(plan, [found])
+    page = _verdict(plan, found)["text"]
+    for words in ("whether the attack works undefended", "Not measured: ", "it may break"):
+        assert (words in sentence) == (words in page)
+    return sentence
+
+
+def test_without_a_run_that_is_undefended_nothing_is_said_of_it():
+    plan = plan_of(0.1, 0.2)
+    dead = line("a", plan, 0.0, 0.0, labels=("0.1", "0.2"))
+    assert (dead["breakdown"]["label"], dead["breakdown"]["worked"]) == ("0.1", None)
+    said = said_of(plan, dead)
+    assert "identification is under 10% at step 0.1" in said
+    assert "The grid has no value without the defense: whether the attack works undefended" in said
+    assert "says nothing" not in said
+    alive = line("b", plan, 0.5, 0.5, labels=("0.1", "0.2"))
+    assert "not blocked" in said_of(plan, alive)
+
+
+def test_an_undefended_run_that_failed_is_not_taken_for_one_that_worked(plan):
+    found = line("a", plan, 0.0, 0.0, 0.0, labels=LABELS[1:])
+    assert (found["breakdown"]["worked"], found["breakdown"]["unmeasured"]) == (None, ["none"])
+    assert "There is no run without the defense: whether" in said_of(plan, found)
+    assert said_of(plan, found).endswith("Not measured: none.")
+
+
+def test_the_smallest_strength_is_the_smallest_number():
+    plan = plan_of(0.3, "none", 0.1, 0.2)
+    found = line("a", plan, 0.0, 0.9, 0.5, 0.05, labels=("0.3", "none", "0.1", "0.2"))["breakdown"]
+    assert (found["label"], found["holds_until"], found["stays"]) == ("0.2", "0.1", True)
+
+
+def test_strengths_that_were_not_measured_are_named(plan):
+    found = line("a", plan, 0.9, 0.0, labels=("none", "0.3"))
+    assert found["breakdown"]["unmeasured"] == ["0.1", "0.2"]
+    assert said_of(plan, found).endswith("Not measured: 0.1, 0.2; it may break earlier.")
+    assert said_of(plan, line("a", plan, 0.9, 0.0, labels=("none", "0.1"))).endswith("Not measured: 0.2, 0.3.")
+    found = line("a", plan, 0.9, 0.8, labels=("none", "0.2"))
+    assert said_of(plan, found).endswith("Not measured: 0.1, 0.3; it may break there.")
+    found = line("a", plan, 0.9, labels=("none",))
+    assert "nothing else has been measured" in said_of(plan, found)
+    assert _verdict(plan, found)["head"] == "not measured"
+    assert "Not measured" not in said_of(plan, line("a", plan, 0.9, 0.9, 0.9, 0.9))
+
+
+def test_a_grid_of_something_else_is_not_called_a_defense():
+    plan = plan_of("none", 0.1, 0.2, 0.3, key="model.gamma")
+    for shares in ((0.9, 0.5, 0.05, 0.2), (0.9, 0.9, 0.9, 0.9), (0.0, 0.0, 0.0, 0.0)):
+        found = line("a", plan, *shares)
+        for said in (said_of(plan, found), _verdict(plan, found)["text"], _verdict(plan, found)["head"]):
+            assert "defense" not in said
+            assert "blocked" not in said
+    pair = [line("a", plan, 0.9, 0.0, 0.0, 0.0), line("b", plan, 0.9, 0.8, 0.0, 0.0)]
+    assert contrasts(plan, pair) == ["“a” identifies under 10% at step 0.1; “b” still identifies 80% there."]
+    by_attack = {"attacks": {"a": {"config": "x", "set": {"model.defenses.0.init_args.r": "$r * 2"}}, "b": "y"}}
+    assert plan_of("none", 0.1, key="model.gamma", settings=by_attack).defends
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_the_legend_is_not_cut_off(count):
+    numbers = [(0.5, 0.4, 0.6), (0.1, 0.0, 0.2)]
+    curves = [Curve(f"attack {k}", ["none", "0.1"], numbers, numbers, numbers, numbers, [10, 20]) for k in range(count)]
+    figure = _figure(curves, "step", 0.1)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 5
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+    panels = [panel.get_tightbbox() for panel in figure.axes]
+    assert not any(box.overlaps(panel) for panel in panels if panel is not None)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
