@@ -105,15 +105,15 @@ def test_random_split_shares_out_every_image_once(face_folder: Path, faces: AttF
 
 
 def test_random_split_depends_on_its_seed_alone(face_folder: Path) -> None:
-    def test_images(split_seed: int, global_seed: int) -> torch.Tensor:
+    def images_to_test(split_seed: int, global_seed: int) -> torch.Tensor:
         torch.manual_seed(global_seed)
         data = AttFaces(root=str(face_folder), split_seed=split_seed, test_per_person=2)
         data.setup()
         return data.test_x
 
-    reference = test_images(split_seed=3, global_seed=0)
-    assert torch.equal(reference, test_images(split_seed=3, global_seed=1))
-    assert any(not torch.equal(reference, test_images(split_seed=seed, global_seed=0)) for seed in (4, 5))
+    reference = images_to_test(split_seed=3, global_seed=0)
+    assert torch.equal(reference, images_to_test(split_seed=3, global_seed=1))
+    assert any(not torch.equal(reference, images_to_test(split_seed=seed, global_seed=0)) for seed in (4, 5))
 
 
 def test_random_split_leaves_the_global_random_state(face_folder: Path) -> None:

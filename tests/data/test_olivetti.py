@@ -63,18 +63,18 @@ def test_seven_and_three_of_each_person(stand_in: Path) -> None:
 
 
 def test_splits(stand_in: Path) -> None:
-    def test_numbers(**arguments: object) -> torch.Tensor:
+    def numbers_to_test(**arguments: object) -> torch.Tensor:
         data = Olivetti(data_home=str(stand_in), **arguments)
         data.setup()
         return numbers(data.test_x)
 
     last = torch.arange(400).view(40, 10)[:, 7:].flatten()
-    assert torch.equal(test_numbers(split="first"), last)
-    assert torch.equal(test_numbers(split_seed=3), test_numbers(split_seed=3))
-    assert not torch.equal(test_numbers(split_seed=3), test_numbers(split_seed=4))
-    assert len(test_numbers(test_per_person=2)) == 80
+    assert torch.equal(numbers_to_test(split="first"), last)
+    assert torch.equal(numbers_to_test(split_seed=3), numbers_to_test(split_seed=3))
+    assert not torch.equal(numbers_to_test(split_seed=3), numbers_to_test(split_seed=4))
+    assert len(numbers_to_test(test_per_person=2)) == 80
     with pytest.raises(InputError, match="fewer test images a person than the 10 of person 0, got 10"):
-        test_numbers(test_per_person=10)
+        numbers_to_test(test_per_person=10)
 
 
 def test_it_says_which_data_these_are(stand_in: Path) -> None:
