@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from mi_lightning.checkpoint import load_classifier
 from mi_lightning.classifiers import SoftmaxRegression
+from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.data import AttFaces
 
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -26,9 +26,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from mi_lightning.checkpoint import load_classifier
-from mi_lightning.cli import MICLI
-from mi_lightning.metrics.functional import into_range, ssim
+from mi_lightning.classifiers.loading import load_classifier
+from mi_lightning.cli.main import MICLI
+from mi_lightning.judging.functional import into_range, ssim
 from mi_lightning.report.results import read_results
 
 RESULTS = Path(__file__).parent / "RESULTS.md"

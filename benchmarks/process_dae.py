@@ -21,12 +21,14 @@ import torch
 from common import append_results, machine, show, verdict
 from rich.console import Console
 
-from mi_lightning.callbacks import ProcessDAE
-from mi_lightning.checkpoint import load_classifier
+from mi_lightning.attacks.costs.one_minus_confidence import OneMinusConfidence
+from mi_lightning.attacks.spaces.latent import LatentSpace
 from mi_lightning.classifiers import StackedDAE
-from mi_lightning.inversion import Inversion, LatentSpace, OneMinusConfidence
+from mi_lightning.classifiers.loading import load_classifier
+from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
+from mi_lightning.lightning.module import Inversion
+from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets import WhiteBox
-from mi_lightning.trainer import InversionTrainer
 
 CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "att_dae.ckpt"
 

@@ -45,16 +45,16 @@ from common import CHECKPOINT, RESULTS, append_results, machine, show, trained_s
 from rich.console import Console
 from torch import Tensor
 
+from mi_lightning.attacks.costs.one_minus_confidence import OneMinusConfidence
+from mi_lightning.attacks.estimators.spsa import SPSA
+from mi_lightning.attacks.initializers.noise import Noise
+from mi_lightning.attacks.problem import Objective
+from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.inversion.costs import OneMinusConfidence
-from mi_lightning.inversion.estimators import SPSA
-from mi_lightning.inversion.gradients import Objective
-from mi_lightning.inversion.initial import Noise
-from mi_lightning.inversion.module import Inversion
-from mi_lightning.inversion.rows import Rows
-from mi_lightning.inversion.spaces import PixelSpace
+from mi_lightning.lightning.module import Inversion
+from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets.black_box import BlackBox
-from mi_lightning.trainer import InversionTrainer
 
 PAIRS, DELTA, RATE, GAMMA, ITERATIONS = 128, 0.01, 0.01, 0.01, 1000
 LIMIT_LOOP = 20.0  # this project has to be so many times faster

@@ -37,13 +37,13 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mi_lightning.attacks.costs.one_minus_confidence import OneMinusConfidence
+from mi_lightning.attacks.initializers.constant import Zeros
+from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.inversion.costs import OneMinusConfidence
-from mi_lightning.inversion.initial import Zeros
-from mi_lightning.inversion.module import Inversion
-from mi_lightning.inversion.spaces import PixelSpace
+from mi_lightning.lightning.module import Inversion
+from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets.white_box import WhiteBox
-from mi_lightning.trainer import InversionTrainer
 
 LIMIT_BARE = 1.15  # the whole of invert may take this many times the bare loop
 LIMIT_ART = 50.0  # and has to be this many times faster than the toolbox

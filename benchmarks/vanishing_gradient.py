@@ -23,8 +23,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from mi_lightning.checkpoint import load_classifier
 from mi_lightning.classifiers.base import Classifier
+from mi_lightning.classifiers.loading import load_classifier
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 RATE = 0.1  # lambda of the reported attacks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mi_lightning.cli import main
+from mi_lightning.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from mi_lightning.classifiers import SoftmaxRegression
+from mi_lightning.commands.sweep.run import execute
 from mi_lightning.data import AttFaces
-from mi_lightning.sweep import execute
 from mi_lightning.workers import Job, Outcome
 
 torch.set_num_threads(1)  # the tensors of the tests are tiny: waking threads costs more than the work
@@ -110,5 +110,5 @@ class JobsHere:
 def jobs_here(monkeypatch: pytest.MonkeyPatch) -> type[JobsHere]:
     """Let sweeps run in this process."""
     here = type("JobsHere", (JobsHere,), {"done": [], "stop_after": None})
-    monkeypatch.setattr("mi_lightning.sweep.Workers", here)
+    monkeypatch.setattr("mi_lightning.commands.sweep.run.Workers", here)
     return here

@@ -11,8 +11,9 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from mi_lightning.checkpoint import file_digest, load_classifier, save_classifier, weights_digest
+from mi_lightning.checkpoint import file_digest, weights_digest
 from mi_lightning.classifiers import Classifier, FaceCNN, SoftmaxRegression
+from mi_lightning.classifiers.loading import load_classifier, save_classifier
 from mi_lightning.data import AttFaces
 from mi_lightning.errors import MIError
 

@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 
-from mi_lightning.cli import main
+from mi_lightning.cli.main import main
 from mi_lightning.nn.dcgan import STATE_KEY, FaceGenerator
 
 CONFIGS = Path(__file__).parent.parent / "configs"

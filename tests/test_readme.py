@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from mi_lightning.cli import MICLI, main
+from mi_lightning.cli.main import MICLI, main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted((ROOT / "docs").rglob("*.md"))]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mi_lightning.data.att import AttFaces
 from mi_lightning.data.base import PersonDataModule, SampleSet, split_per_person
 from mi_lightning.data.olivetti import Olivetti
-from mi_lightning.data.speakers import LibriSpeech, SpeakerDataModule, SpeakerFolder, Timit
-from mi_lightning.data.voices import SyntheticVoices
+from mi_lightning.data.speech.base import LibriSpeech, SpeakerDataModule, SpeakerFolder, Timit
+from mi_lightning.data.speech.voices import SyntheticVoices
 
 __all__ = [
     "AttFaces",

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.errors import MIError
-from mi_lightning.metrics.judge import Judgement, best_rows
+from mi_lightning.judging.judge import Judgement, best_rows
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
 
 if TYPE_CHECKING:  # the attack's callbacks import this module
-    from mi_lightning.inversion.result import InversionResult
+    from mi_lightning.attacks.result import InversionResult
 
 _PACKAGES = ("mi-lightning", "lightning", "torchmetrics", "numpy")
 _ARRAYS = ("reconstruction", "candidate", "label", "restart", "cost", "confidence")

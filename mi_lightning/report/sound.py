@@ -18,8 +18,8 @@ from torch import Tensor
 from mi_lightning.report.pictures import Pixels
 
 if TYPE_CHECKING:
-    from mi_lightning.inversion.result import InversionResult
-    from mi_lightning.metrics.judge import Judgement
+    from mi_lightning.attacks.result import InversionResult
+    from mi_lightning.judging.judge import Judgement
 
 _FULL = 32767  # sample of amplitude 1 in 16 bits
 _DEPTH = 70.0  # decibels below the loudest point that a spectrogram shows

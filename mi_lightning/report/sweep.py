@@ -21,14 +21,14 @@ from PIL import Image
 from rich import box
 from rich.table import Table
 
+from mi_lightning.commands.sweep.grid import Axis
 from mi_lightning.errors import MIError
-from mi_lightning.grid import Axis
-from mi_lightning.metrics.bootstrap import bootstrap_interval, share_interval
-from mi_lightning.metrics.calibration import Utility
+from mi_lightning.judging.calibration import Utility
 from mi_lightning.report import pictures
 from mi_lightning.report.curves import Curve, draw_curves
 from mi_lightning.report.html import circumstances, page_template, reference, show, side_by_side, stretch_style
 from mi_lightning.report.results import RunResults, package_versions, read_results, write_atomically
+from mi_lightning.stats import bootstrap_interval, share_interval
 
 SCHEMA_VERSION = 1
 #: Numbers of a person, in each run: their name in ``per_label``, and whether they are shares of hits.

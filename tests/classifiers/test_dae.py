@@ -12,9 +12,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn.functional import mse_loss
 
-from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers import StackedDAE
 from mi_lightning.classifiers.dae import Phase
+from mi_lightning.classifiers.loading import load_classifier, save_classifier
 from mi_lightning.data import AttFaces
 from mi_lightning.errors import InputError
 

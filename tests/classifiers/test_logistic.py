@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch import Trainer
 from sklearn.linear_model import LogisticRegression as Reference
 
-from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers import LogisticRegression
+from mi_lightning.classifiers.loading import load_classifier, save_classifier
 from mi_lightning.data import AttFaces
 from mi_lightning.errors import InputError
 from mi_lightning.targets import BlackBox, NumpyFunction, WhiteBox

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers import MelSpeakerNet
+from mi_lightning.classifiers.loading import load_classifier, save_classifier
 from mi_lightning.classifiers.mel_speaker_net import LogMel, mel_filters
 from mi_lightning.errors import InputError
 from mi_lightning.nn.sinc import hz_to_mel

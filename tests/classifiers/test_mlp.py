@@ -8,8 +8,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer, seed_everything
 
-from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers import MLP
+from mi_lightning.classifiers.loading import load_classifier, save_classifier
 from mi_lightning.data import AttFaces
 from mi_lightning.errors import InputError
 

@@ -9,8 +9,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from mi_lightning.checkpoint import load_classifier, save_classifier
 from mi_lightning.classifiers import SINC_SMALL, SincNet
+from mi_lightning.classifiers.loading import load_classifier, save_classifier
 from mi_lightning.errors import InputError
 from mi_lightning.targets import WhiteBox
 

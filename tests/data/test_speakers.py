@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mi_lightning.data import LibriSpeech, SpeakerFolder, Timit
-from mi_lightning.data.speakers import ChunkSet, Segment, prepare_audio
+from mi_lightning.data.speech.base import ChunkSet, Segment, prepare_audio
 from mi_lightning.errors import InputError, MIError
 
 soundfile = pytest.importorskip("soundfile", reason="recordings are read by soundfile, of the extra speech")

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from mi_lightning.data import SyntheticVoices
-from mi_lightning.data import voices as module
-from mi_lightning.data.voices import SENTENCES, VOICES, speak
+from mi_lightning.data.speech import voices as module
+from mi_lightning.data.speech.voices import SENTENCES, VOICES, speak
 from mi_lightning.errors import InputError, MIError
 
 pytest.importorskip("espeakng_loader", reason="synthetic voices are spoken by espeakng-loader, of the extra speech")

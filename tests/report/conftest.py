@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mi_lightning.inversion.result import InversionResult
-from mi_lightning.metrics import Judgement
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.judging.judge import Judgement
 from mi_lightning.report import write_results
 
 TARGET = {

@@ -11,13 +11,17 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mi_lightning.callbacks import Dashboard, GriffinLim, ResultsWriter
-from mi_lightning.checkpoint import save_classifier
-from mi_lightning.inversion import Inversion, SpeechNoise, WaveformSpace
+from mi_lightning.attacks.initializers.speech_noise import SpeechNoise
+from mi_lightning.attacks.spaces.waveform import WaveformSpace
+from mi_lightning.classifiers.loading import save_classifier
+from mi_lightning.lightning.callbacks.dashboard import Dashboard
+from mi_lightning.lightning.callbacks.results import ResultsWriter
+from mi_lightning.lightning.callbacks.vocoder import GriffinLim
+from mi_lightning.lightning.module import Inversion
+from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import build_report, read_results, sound, summary_table
 from mi_lightning.targets import WhiteBox
-from mi_lightning.trainer import InversionTrainer
-from tests.metrics.voices import RATE, ToneEar, ToneSpeakers, tone
+from tests.judging.voices import RATE, ToneEar, ToneSpeakers, tone
 
 
 def test_wav_holds_the_waveform():

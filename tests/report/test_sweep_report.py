@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mi_lightning.grid import read_axes
+from mi_lightning.commands.sweep.grid import read_axes
 from mi_lightning.report.curves import Curve, _figure, draw_curves
 from mi_lightning.report.sweep import SweepPlan, _verdict, breakdown, contrasts, reading
 

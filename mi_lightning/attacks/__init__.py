@@ -1,0 +1,3 @@
+"""Attacks."""
+
+from __future__ import annotations

@@ -1,0 +1,32 @@
+"""Filters of the gradient: which directions in the space of images are likely, and how far a step goes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mi_lightning.attacks.filters.base import GradientFilter
+from mi_lightning.errors import InputError
+
+
+class FilterChain(GradientFilter):
+    """Several filters, one after the other.
+
+    Args:
+        filters: The filters, the first one first; at least one.
+
+    Raises:
+        InputError: If there is none.
+    """
+
+    def __init__(self, *, filters: list[GradientFilter]) -> None:
+        """Check that there is something to do."""
+        super().__init__()
+        if not filters:
+            raise InputError("at least one filter", "none", "--model.gradient_filter.init_args.filters")
+        self.filters = nn.ModuleList(filters)
+
+    def forward(self, gradient: Tensor) -> Tensor:
+        """Return what the last filter makes of it, same shape."""
+        for each in self.filters:
+            gradient = each(gradient)
+        return gradient

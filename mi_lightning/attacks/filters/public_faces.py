@@ -1,0 +1,90 @@
+"""Let a gradient through mainly in the directions in which faces differ: principal components of public faces."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mi_lightning.attacks.filters.base import GradientFilter
+from mi_lightning.errors import InputError
+from mi_lightning.nn.dcgan import load_generator
+from mi_lightning.public_models.face_gan import check_crop, find_weights, framed_faces, principal_components
+
+
+class PublicFaces(GradientFilter):
+    """Let a gradient through mainly in the directions in which faces differ: principal components of public faces.
+
+    g -> V diag(w) V^T g + rest * F g, where the columns of V are the components of public faces and their mirror
+    images, with weights w_i = (variance_i / variance_1)^power, and F is another filter or the identity. It is symmetric
+    and, with a positive ``rest``, positive, so that a filtered gradient still points downhill. Equal to a change of
+    variables x = W z whose square W W^T it is: with ``power`` 1 the distance in z is the Mahalanobis distance of faces.
+
+    The faces are made at the first use and kept in a file; components are computed once for each size of picture.
+
+    Args:
+        components: Number of components, at least 1 and below the number of faces.
+        power: How much likelier the first components are than the last, at least 0. 1 gives smooth faces that could be
+            anybody's, 0 treats all components alike.
+        rest: Weight of what is no face, at least 0: clothes, background, and whatever the generator does not draw.
+        rest_filter: Filter of the rest; none if None.
+        count: Number of public faces; their mirror images come on top.
+        seed: Seed of their codes.
+        crop: Part of a public face that is kept, see `Frame`.
+        weights: File of the generator's weights; that of the package gan-face-generate if None.
+        cache: Folder in which the faces are kept; the user's cache folder if None.
+
+    Raises:
+        InputError: If an argument is out of its range, or the weights are missing.
+        MIError: If the package is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        components: int = 300,
+        power: float = 0.5,
+        rest: float = 0.3,
+        rest_filter: GradientFilter | None = None,
+        count: int = 4000,
+        seed: int = 0,
+        crop: float = 0.9,
+        weights: str | None = None,
+        cache: str | None = None,
+    ) -> None:
+        """Check the arguments and whether there is a generator."""
+        super().__init__()
+        flag = "--model.gradient_filter.init_args"
+        if not 1 <= components < count:
+            raise InputError(f"1 <= components < count = {count}", components, f"{flag}.components")
+        if not 0 <= power < math.inf:
+            raise InputError("a finite power >= 0", power, f"{flag}.power")
+        if not 0 <= rest < math.inf:
+            raise InputError("a finite rest >= 0", rest, f"{flag}.rest")
+        check_crop(crop, f"{flag}.crop")
+        load_generator(find_weights(weights, f"{flag}.weights"), f"{flag}.weights")  # so that a mistake is told at once
+        self.components, self.power, self.rest, self.rest_filter = components, power, rest, rest_filter
+        self.count, self.seed, self.crop, self.weights, self.cache = count, seed, crop, weights, cache
+        self._bases: dict[tuple[torch.Size, torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+
+    def forward(self, gradient: Tensor) -> Tensor:
+        """Filter grey images of shape (R, 1, height, width)."""
+        key = (gradient.shape[1:], gradient.device, gradient.dtype)
+        if key not in self._bases:
+            basis, weight = self._basis(tuple(gradient.shape[1:]))
+            self._bases[key] = (basis.to(gradient), weight.to(gradient))
+        basis, weight = self._bases[key]
+        rest = gradient if self.rest_filter is None else self.rest_filter(gradient)
+        return ((gradient.flatten(1) @ basis * weight) @ basis.T).reshape(gradient.shape) + self.rest * rest
+
+    @torch.no_grad()
+    def _basis(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return the components (D, components) and their weights (components,) for images of a shape."""
+        faces = framed_faces(
+            shape, count=self.count, seed=self.seed, crop=self.crop, weights=self.weights, cache=self.cache
+        )
+        samples = torch.cat([faces, faces.flip(-1)]).flatten(1)
+        samples -= samples.mean(0)
+        basis, variance = principal_components(samples, min(self.components, samples.shape[1]))
+        return basis, (variance / variance[0].clamp_min(torch.finfo(variance.dtype).tiny)) ** self.power

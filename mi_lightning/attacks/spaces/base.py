@@ -1,0 +1,87 @@
+"""Spaces: where a candidate lives, how it becomes an input, and what keeps it inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from mi_lightning.attacks.rows import Rows
+from mi_lightning.targets.base import Target
+
+_FLAG = "--model.space.init_args"
+
+
+class Space(nn.Module, ABC):
+    """The set that an attack searches."""
+
+    def bind(self, target: Target) -> None:
+        """Fit the space to a target, before anything else is called.
+
+        Args:
+            target: Target whose inputs the space decodes to.
+
+        Raises:
+            InputError: If the space cannot produce inputs of the target's shape.
+        """
+        self.input_shape, self.input_range = target.input_shape, target.input_range
+
+    @abstractmethod
+    def initial(self, rows: Rows) -> Tensor:
+        """Return the initial candidates on the CPU, shape (R, *candidate_shape), float32."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Turn candidates, shape (R, *candidate_shape), into inputs, shape (R, *input_shape); differentiable."""
+
+    @abstractmethod
+    def constrain_(self, z: Tensor) -> None:
+        """Put candidates back into the space, in place, after an update."""
+
+    def view(self, target: Target) -> Target:
+        """Return what the cost asks in place of the target: the target itself unless a space says otherwise.
+
+        It counts its queries in the target's ledger.
+        """
+        return target
+
+    def present(self, z: Tensor) -> Tensor:
+        """Turn candidates into what :meth:`view` takes: into inputs unless a space says otherwise."""
+        return self.decode(z)
+
+    def bounds(self) -> tuple[float, float] | None:
+        """Return the lowest and highest value at which a candidate may be asked for, None if any value is good.
+
+        Estimators that query around a candidate stay within.
+        """
+        return None
+
+    # Spaces whose candidates are longer than one attack: parts of them are attacked one after another, in stages
+
+    @property
+    def final(self) -> Space:
+        """Return the space of what is found in the end: the space itself, unless it works in stages."""
+        return self
+
+    @property
+    def stages(self) -> int:
+        """Return how many attacks follow one another on the same rows; 1 unless the space works in stages."""
+        return 1
+
+    @property
+    def queries_per_candidate(self) -> int:
+        """Return the queries that one evaluation of a candidate costs; known after :meth:`bind`."""
+        return 1
+
+    def next_stage(self, stage: int, best: Tensor) -> Tensor:
+        """Return the initial candidates of the next stage, on the CPU.
+
+        Args:
+            stage: Number of the stage that has ended, from 0.
+            best: Best candidates of that stage, all rows of the chunk, on the CPU.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has one stage")
+
+    def finish(self, stage: int, best: Tensor) -> Tensor:
+        """Return the candidates of :attr:`final` after the last stage; the best ones unless it works in stages."""
+        return best

@@ -1,0 +1,3 @@
+"""Sound: spectra, in plain torch."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Sweeps: an attack repeated over a grid."""
+
+from __future__ import annotations

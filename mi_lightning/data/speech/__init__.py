@@ -1,0 +1,3 @@
+"""Speech: people who are heard."""
+
+from __future__ import annotations

@@ -1,0 +1,337 @@
+"""How recognisable is what an attack found? Every metric, for every row, beside controls that should fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mi_lightning.checkpoint import weights_digest
+from mi_lightning.classifiers.base import Classifier, class_path
+from mi_lightning.data.base import PersonDataModule
+from mi_lightning.errors import InputError
+from mi_lightning.judging import functional
+from mi_lightning.judging.identity import features_and_logits, nearest_person, person_means, top_k_hits
+
+if TYPE_CHECKING:  # the attack's callbacks import this module
+    from mi_lightning.attacks.result import InversionResult
+
+
+_PAIRS = 128  # pairs of images compared at once: the intermediate images of SSIM stay within some 50 MB
+
+
+_HITS = ("_top1", "_top5", "_right")  # what the names of shares of hits end with; every other number is a mean
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a :class:`Judge` says of an attack. What could not be judged (no evaluator, no data) is left out.
+
+    Attributes:
+        per_row: Numbers of each row of the attack, each of shape (R,): ``confidence`` (the target's, in the label);
+            ``evaluator_top1``, ``evaluator_top5`` (1 if the evaluator names the person), ``evaluator_confidence`` (in
+            the person), ``identification_top1`` (1 if the person is nearest in the evaluator's feature space);
+            ``mse``, ``nrmse``, ``psnr``, ``ssim`` against the mean of the person's training images, and the same with
+            ``_best`` against the one training image of the person that is most like the reconstruction.
+        summary: Over the best restart of each label: the shares of hits under their own names, and the mean of every
+            other number under ``<name>_mean``.
+        controls: The same numbers for ``noise`` (uniform over the input range), ``mean_face`` (the mean of all
+            training images, the same for everybody) and ``shuffled`` (the reconstructions, each taken for somebody
+            else). The evaluator must not do much better than chance on them.
+        chance: What guessing would give for the shares.
+        evaluator_guess: Class that the evaluator names, shape (R,), int64; -1 for a reconstruction that is not finite.
+        best_match: Which training image is most like the reconstruction, shape (R,), int64, an index into ``train_x``;
+            by SSIM (by MSE where the inputs are no images), -1 if the person has none.
+        reference_mean: Mean of the training images of the row's person, shape (R, *input_shape).
+        reference_best: The training image ``best_match``, shape (R, *input_shape).
+        real: Real speech of the row's speaker, shape (R, 1, samples); None for pictures.
+        vocoded: Reconstructions after the vocoder, shape (R, 1, samples); None for pictures.
+        class_names: Name of each class, for ``evaluator_guess``.
+        description: Who judged: ``evaluator`` and ``data``, plain values.
+    """
+
+    per_row: Mapping[str, Tensor]
+    summary: Mapping[str, float]
+    controls: Mapping[str, Mapping[str, float]]
+    chance: Mapping[str, float]
+    evaluator_guess: Tensor | None = None
+    best_match: Tensor | None = None
+    reference_mean: Tensor | None = None
+    reference_best: Tensor | None = None
+    real: Tensor | None = None
+    vocoded: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Numbers of a batch of images, and what they were measured against."""
+
+    per_row: dict[str, Tensor]
+    guess: Tensor | None
+    best_match: Tensor | None
+
+    def part(self, rows: slice) -> dict[str, Tensor]:
+        return {name: value[rows] for name, value in self.per_row.items()}
+
+
+def best_rows(result: InversionResult) -> Tensor:
+    """Indices of the rows that ``result.best()`` keeps, one per label, shape (L,), int64."""
+    best = result.best()
+    pairs = torch.stack((result.label, result.restart), 1)
+    chosen = torch.stack((best.label, best.restart), 1)
+    return (pairs[None] == chosen[:, None]).all(2).int().argmax(1)
+
+
+def summarise(per_row: Mapping[str, Tensor]) -> dict[str, float]:
+    """Means over rows: shares of hits keep their name, other numbers get ``_mean``."""
+    titles = {name: name if name.endswith(_HITS) else f"{name}_mean" for name in per_row}
+    return {titles[name]: float(value.double().mean()) for name, value in per_row.items()}
+
+
+class Judge:
+    """Judges attacks by an independent classifier and by photographs that no attack has seen.
+
+    Training features and means are computed on first use and kept, and so is the last judgement, so that several
+    callbacks can ask for it.
+
+    Args:
+        evaluator: Independent classifier of the same people; only image metrics without it.
+        references: Data that the target was trained on; only the evaluator's verdict without it.
+        seed: Seed of the noise images and of the shuffled labels.
+
+    Raises:
+        InputError: If neither is given, or the two do not know the same people or have another input shape.
+    """
+
+    #: Whether the mean of several inputs is an input of the same kind, which can be a control.
+    averages = True
+
+    def __init__(
+        self, evaluator: Classifier | None = None, references: PersonDataModule | None = None, *, seed: int = 0
+    ) -> None:
+        known = evaluator if evaluator is not None else references
+        if known is None:
+            raise InputError("an evaluator or reference data to judge by", None, "--evaluator_ckpt or --data")
+        if evaluator is not None and references is not None:
+            if evaluator.input_shape != references.input_shape:
+                raise InputError(
+                    f"an evaluator of inputs {references.input_shape}", evaluator.input_shape, "--evaluator_ckpt"
+                )
+            if evaluator.class_names != references.class_names:
+                raise InputError(
+                    f"an evaluator trained on the people of the data ({_some(references.class_names)})",
+                    _some(evaluator.class_names),
+                    "--evaluator_ckpt",
+                )
+        self.evaluator = evaluator
+        self.references = references
+        self.seed = seed
+        self.input_shape: tuple[int, ...] = tuple(known.input_shape)
+        self.input_range: tuple[float, float] = known.input_range
+        self.class_names: tuple[str, ...] = tuple(known.class_names)
+        self.num_classes: int = known.num_classes
+        self._last: tuple[InversionResult, Judgement] | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether SSIM applies: inputs are (channels, height, width) with sides of 3 pixels or more."""
+        return len(self.input_shape) == 3 and min(self.input_shape[1:]) >= 3
+
+    @cached_property
+    def _photographs(self) -> tuple[Tensor, Tensor]:
+        """Training images (N, *input_shape) and who is on them (N,)."""
+        if self.references is None:  # callers ask only where there are data
+            raise InputError("reference data", None, "--data")
+        self.references.setup()
+        return self.references.train_x, self.references.train_y
+
+    @cached_property
+    def _image_means(self) -> Tensor:
+        """Mean training image of each person (C, *input_shape); NaN for a person who has none."""
+        x, y = self._photographs
+        total = x.new_zeros(self.num_classes, *self.input_shape).index_add_(0, y, x)
+        count = y.bincount(minlength=self.num_classes)
+        return total / count.reshape(-1, *[1] * len(self.input_shape))
+
+    @cached_property
+    def _albums(self) -> Tensor:
+        """Indices of each person's training images (C, M), -1 where a person has fewer than M."""
+        _, y = self._photographs
+        order = y.argsort(stable=True)
+        count = y.bincount(minlength=self.num_classes)
+        position = torch.arange(len(y)) - (count.cumsum(0) - count)[y[order]]
+        albums = torch.full((self.num_classes, int(count.max())), -1)
+        albums[y[order], position] = order
+        return albums
+
+    @cached_property
+    def _feature_means(self) -> Tensor:
+        """Direction of each person in the evaluator's feature space (C, F)."""
+        if self.evaluator is None:  # callers ask only where there is one
+            raise InputError("an evaluator", None, "--evaluator_ckpt")
+        x, y = self._photographs
+        return person_means(features_and_logits(self.evaluator, x)[0], y, self.num_classes)
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        evaluator = None
+        if self.evaluator is not None:
+            evaluator = {
+                "class": class_path(type(self.evaluator)),
+                "weights_sha256": weights_digest(self.evaluator),
+                "test_accuracy": self.evaluator.training_info.get("test_accuracy"),
+            }
+        return {"evaluator": evaluator, "data": None if self.references is None else self.references.describe()}
+
+    def describe(self) -> dict[str, Any]:
+        """Say who judges: ``evaluator`` (class, SHA-256 of the weights, test accuracy) and ``data``, or null."""
+        return dict(self._description)
+
+    def judge(self, result: InversionResult) -> Judgement:
+        """Judge an attack.
+
+        Reconstructions that leave the input range are stretched into it first
+        (:func:`~mi_lightning.judging.functional.into_range`), as one does to look at them.
+
+        Args:
+            result: What it found.
+
+        Returns:
+            Numbers for each row, for the whole attack, and for the controls.
+
+        Raises:
+            InputError: If the attack was on other people, or on inputs of another shape.
+        """
+        if self._last is not None and self._last[0] is result:
+            return self._last[1]
+        self._check(result)
+        chosen = best_rows(result)
+        label = result.label[chosen]
+        seen = functional.into_range(result.reconstruction.float(), self.input_range)
+        images, labels = [seen], [result.label]
+        sections = {"rows": len(result)}
+        for name, image, of in self._controls(seen[chosen], label):
+            images.append(image)
+            labels.append(of)
+            sections[name] = len(of)
+        scores = self._score(torch.cat(images), torch.cat(labels))
+        parts, start = {}, 0
+        for name, length in sections.items():
+            parts[name] = scores.part(slice(start, start + length))
+            start += length
+        rows = len(result)
+        per_row = {"confidence": result.confidence.float()} | parts.pop("rows")
+        best_match = None if scores.best_match is None else scores.best_match[:rows]
+        judgement = Judgement(
+            per_row=per_row,
+            summary=summarise({name: value[chosen] for name, value in per_row.items()}),
+            controls={name: summarise(part) for name, part in parts.items()},
+            chance=self._chance(),
+            evaluator_guess=None if scores.guess is None else scores.guess[:rows],
+            best_match=best_match,
+            reference_mean=None if self.references is None else self._image_means[result.label],
+            reference_best=None if best_match is None else self._photographs[0][best_match],
+            class_names=self.class_names,
+            description=self.describe(),
+        )
+        self._last = (result, judgement)
+        return judgement
+
+    def _check(self, result: InversionResult) -> None:
+        self._check_shape(tuple(result.reconstruction.shape[1:]))
+        known = [self.class_names[k] if 0 <= k < self.num_classes else "?" for k in result.label.tolist()]
+        wrong = next((pair for pair in zip(known, result.name, strict=True) if pair[0] != pair[1]), None)
+        if wrong is not None:
+            raise InputError(
+                f"an attack on the people that the judge knows ({_some(self.class_names)})",
+                f"{wrong[1]!r} where it knows {wrong[0]!r}",
+                "--evaluator_ckpt or --data",
+            )
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape != self.input_shape:
+            raise InputError(
+                f"reconstructions of shape {self.input_shape} to judge", shape, "--evaluator_ckpt or --data"
+            )
+
+    def _controls(self, reconstruction: Tensor, label: Tensor) -> list[tuple[str, Tensor, Tensor]]:
+        """Name, images and labels of each control: as many images as people were attacked."""
+        generator = torch.Generator().manual_seed(self.seed)
+        low, high = self.input_range
+        noise = torch.rand(reconstruction.shape, generator=generator) * (high - low) + low
+        controls = [("noise", noise, label)]
+        if self.references is not None and self.averages:
+            mean_face = self._photographs[0].mean(0)
+            controls.append(("mean_face", mean_face.expand_as(reconstruction), label))
+        if self.num_classes > 1:
+            # one cycle through all people in random order: nobody keeps the label, whoever was attacked
+            cycle = torch.randperm(self.num_classes, generator=generator)
+            successor = torch.empty_like(cycle)
+            successor[cycle] = cycle.roll(-1)
+            controls.append(("shuffled", reconstruction, successor[label]))
+        return controls
+
+    def _chance(self) -> dict[str, float]:
+        if self.evaluator is None:
+            return {}
+        chance = {"evaluator_top1": 1 / self.num_classes, "evaluator_top5": min(5, self.num_classes) / self.num_classes}
+        if self.references is not None:
+            chance["identification_top1"] = 1 / len(self._photographs[1].unique())
+        return chance
+
+    def _score(self, images: Tensor, label: Tensor) -> _Scores:
+        """Every metric that can be had, for all images at once."""
+        per_row: dict[str, Tensor] = {}
+        guess = best_match = None
+        if self.evaluator is not None:
+            features, logits = features_and_logits(self.evaluator, images)
+            guess = logits.argmax(1).masked_fill(~logits.isfinite().all(1), -1)
+            per_row["evaluator_top1"] = top_k_hits(logits, label, 1)
+            per_row["evaluator_top5"] = top_k_hits(logits, label, 5)
+            per_row["evaluator_confidence"] = logits.softmax(1).gather(1, label[:, None])[:, 0]
+            if self.references is not None:
+                per_row["identification_top1"] = (nearest_person(features, self._feature_means) == label).float()
+        if self.references is not None:
+            per_row |= self._likeness(images, self._image_means, label)
+            best_match = self._most_alike(images, label)
+            per_row |= {
+                f"{name}_best": value.masked_fill(best_match < 0, torch.nan)
+                for name, value in self._likeness(images, self._photographs[0], best_match.clamp_min(0)).items()
+            }
+        return _Scores(per_row, guess, best_match)
+
+    def _likeness(self, images: Tensor, originals: Tensor, which: Tensor) -> dict[str, Tensor]:
+        """MSE, NRMSE, PSNR and (of images) SSIM of each image against the original ``originals[which]``."""
+        data_range = self.input_range[1] - self.input_range[0]
+        parts: dict[str, list[Tensor]] = {}
+        for x, index in zip(images.split(_PAIRS), which.split(_PAIRS), strict=True):
+            y = originals[index]
+            parts.setdefault("mse", []).append(functional.mse(x, y))
+            parts.setdefault("nrmse", []).append(functional.nrmse(x, y))
+            parts.setdefault("psnr", []).append(functional.psnr(x, y, data_range=data_range))
+            if self.is_image:
+                parts.setdefault("ssim", []).append(functional.ssim(x, y, data_range=data_range))
+        return {name: torch.cat(part) for name, part in parts.items()}
+
+    def _most_alike(self, images: Tensor, label: Tensor) -> Tensor:
+        """Index of the training image of the person ``label`` that is most like each image; -1 if there is none."""
+        photographs, _ = self._photographs
+        data_range = self.input_range[1] - self.input_range[0]
+        album = self._albums[label]
+        row, column = (album >= 0).nonzero(as_tuple=True)
+        alike = torch.full(album.shape, -torch.inf)
+        for i, j in zip(row.split(_PAIRS), column.split(_PAIRS), strict=True):
+            x, y = images[i], photographs[album[i, j]]
+            value = functional.ssim(x, y, data_range=data_range) if self.is_image else -functional.mse(x, y)
+            alike[i, j] = value.nan_to_num(nan=-torch.inf)
+        return album.gather(1, alike.argmax(1, keepdim=True))[:, 0]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]}..{names[-1]}, {len(names)} people"

@@ -1,0 +1,160 @@
+"""Shows an attack in TensorBoard: what is found while it runs, and how it was judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from mi_lightning.errors import InputError
+from mi_lightning.judging.judge import Judge, Judgement, best_rows
+from mi_lightning.lightning.callbacks.base import InversionCallback
+from mi_lightning.report import pictures, sound
+
+if TYPE_CHECKING:
+    from mi_lightning.attacks.result import InversionResult
+    from mi_lightning.lightning.module import Inversion
+
+
+class Dashboard(InversionCallback):
+    """Adds to the curves that every attack logs (``invert/cost``, ``invert/confidence``, ``invert/active_rows``).
+
+    While it runs: the grid of the best candidates so far (``invert/candidates``, one slider over the iterations).
+    Voices are shown as spectrograms, and at the end as players (``audio/...``), real speech among them.
+    At the end: histograms over rows of iterations, cost and confidence (``result/...``), the judge's numbers
+    (``judge/...``) and its controls (``controls/...``), and the hyperparameters with the final metrics. Does nothing
+    where the trainer has no TensorBoard logger.
+
+    Args:
+        every: Blocks between two grids, at least 1.
+        max_pictures: Pictures in a grid at most.
+
+    Raises:
+        InputError: If a number is below 1.
+    """
+
+    def __init__(self, every: int = 10, max_pictures: int = 64) -> None:
+        """Check the numbers."""
+        if every < 1:
+            raise InputError("every >= 1", every, "every of Dashboard")
+        if max_pictures < 1:
+            raise InputError("max_pictures >= 1", max_pictures, "max_pictures of Dashboard")
+        self.every, self.max_pictures = every, max_pictures
+        self._blocks = self._offset = self._iteration = 0
+
+    def on_inversion_start(self, trainer: Trainer, inversion: Inversion) -> None:
+        """Start to count."""
+        self._blocks = self._offset = self._iteration = 0
+
+    def on_chunk_start(self, trainer: Trainer, inversion: Inversion) -> None:
+        """Show where the attack starts; go on counting where the last chunk of rows ended."""
+        self._offset += self._iteration
+        self._iteration = 0
+        if self._offset == 0:
+            self._show(trainer, inversion)
+
+    def on_block_end(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
+        """Show the best candidates so far, every few blocks."""
+        self._blocks += 1
+        self._iteration = iteration
+        if self._blocks % self.every == 0:
+            self._show(trainer, inversion)
+
+    def on_inversion_end(self, trainer: Trainer, inversion: Inversion, result: InversionResult) -> None:
+        """Show the results and what the judge says of them."""
+        loggers = _tensorboards(trainer)
+        if not loggers:
+            return
+        judge = getattr(trainer, "judge", None)
+        judgement = judge.judge(result) if isinstance(judge, Judge) else None
+        step = self._offset + self._iteration
+        final = {
+            "result/cost_mean": float(result.cost.mean()),
+            "result/confidence_mean": float(result.confidence.mean()),
+            "result/iterations_mean": float(result.iterations.float().mean()),
+            "result/queries_total": float(result.queries.sum()),
+            "result/seconds": float(result.seconds.sum()),
+        }
+        scalars: dict[str, float] = {}
+        if judgement is not None:
+            final |= {f"judge/{name}": value for name, value in judgement.summary.items()}
+            for control, numbers in judgement.controls.items():
+                scalars |= {f"controls/{control}/{name}": value for name, value in numbers.items()}
+        self._show_pictures(trainer, inversion, result.reconstruction, step)
+        self._play(trainer, inversion, result, judgement, step)
+        parameters = _flat({"attack": inversion.describe(), "target": inversion.target.describe()})
+        for logger in loggers:
+            writer = logger.experiment
+            for name in ("iterations", "cost", "confidence"):
+                value = getattr(result, name).float()
+                writer.add_histogram(f"result/{name}", value[value.isfinite()], step)
+            for name, number in scalars.items():
+                writer.add_scalar(name, number, step)
+            # the judge's numbers and the hyperparameters into the run's own folder: SummaryWriter.add_hparams would
+            # make a second run of them
+            logger.log_hyperparams(parameters, {k: v for k, v in final.items() if math.isfinite(v)}, step)
+
+    def _show(self, trainer: Trainer, inversion: Inversion) -> None:
+        if _tensorboards(trainer):
+            self._show_pictures(trainer, inversion, inversion.best_reconstructions(), self._offset + self._iteration)
+
+    def _show_pictures(self, trainer: Trainer, inversion: Inversion, images: Tensor, step: int) -> None:
+        shown = images[: self.max_pictures]
+        if not len(shown):
+            return
+        if sound.is_sound(images.shape[1:]):
+            sheet = pictures.grid(sound.spectrograms(shown, sound.sample_rate(inversion.describe(), None)))
+        elif pictures.is_picture(images.shape[1:]):
+            sheet = pictures.grid(pictures.to_pixels(shown, inversion.target.input_range))
+        else:
+            return
+        for logger in _tensorboards(trainer):
+            logger.experiment.add_image(
+                "invert/candidates", sheet, step, dataformats="HWC" if sheet.ndim == 3 else "HW"
+            )
+
+    def _play(
+        self, trainer: Trainer, inversion: Inversion, result: InversionResult, judgement: Judgement | None, step: int
+    ) -> None:
+        """Add players of the best restart of each voice: as found, after the vocoder, and real speech."""
+        best = best_rows(result)[: self.max_pictures]
+        if not sound.is_sound(result.reconstruction.shape[1:]) or not len(best):
+            return
+        rate = sound.sample_rate(inversion.describe(), None if judgement is None else judgement.description.get("data"))
+        waves = {"found": result.reconstruction}
+        if judgement is not None:
+            waves |= {"vocoder": judgement.vocoded} if judgement.vocoded is not None else {}
+            waves |= {"real": judgement.real} if judgement.real is not None else {}
+        for logger in _tensorboards(trainer):
+            for row in best.tolist():
+                for kind, wave in waves.items():
+                    logger.experiment.add_audio(
+                        f"audio/{result.name[row]}/{kind}", wave[row].nan_to_num(0.0).clamp(-1, 1), step, rate
+                    )
+
+
+def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:
+    """The TensorBoard loggers of the process that logs."""
+    if not trainer.is_global_zero:
+        return []
+    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
+    """Nested settings as one level of plain values, names joined by a slash.
+
+    Example:
+        >>> _flat({"attack": {"alpha": 10, "beta": None}})
+        {'attack/alpha': 10, 'attack/beta': 'None'}
+    """
+    flat: dict[str, str | int | float | bool] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}/")
+        else:
+            flat[f"{prefix}{name}"] = value if isinstance(value, str | int | float | bool) else str(value)
+    return flat

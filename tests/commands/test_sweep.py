@@ -1,0 +1,425 @@
+"""Sweeps on stand-in faces: order, resuming, failing runs, files, and one line for each thing that is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mi_lightning.cli.main import main
+from mi_lightning.commands.sweep import run as module
+from mi_lightning.commands.sweep.run import Settings, sweep
+
+ROOT = Path(__file__).parents[2]
+ROUNDING = {"class_path": "mi_lightning.targets.defenses.Rounding", "init_args": {"r": "$r"}}
+NAIVE = {"naive": "attack.yaml"}
+ONE = {"model.max_iterations": [20]}
+STRENGTHS = {"r": {"title": "step", "values": ["none", 0.02, 0.9], "set": {"model.defenses": [ROUNDING]}}}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with stand-in faces, a target and an evaluator trained on them, and two attacks."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("sweep")
+    rng = np.random.default_rng(0)
+    for person in range(1, 5):
+        face = rng.integers(30, 220, (8, 6))
+        for image in range(1, 6):
+            path = folder / "faces" / f"s{person}" / f"{image}.pgm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((face + rng.integers(-20, 21, face.shape)).astype(np.uint8)).save(path)
+    home = Path.cwd()
+    os.chdir(folder)
+    data = {"root": str(folder / "faces"), "test_per_person": 2, "batch_size": 4}
+    for name, lr in (("target", 0.2), ("evaluator", 0.1)):
+        config = yaml.safe_load((ROOT / "configs/fit/att_softmax.yaml").read_text())
+        config["checkpoint"] = f"checkpoints/{name}.ckpt"
+        config["data"]["init_args"] = data
+        config["model"]["init_args"]["optimizer"]["init_args"]["lr"] = lr
+        config["trainer"] |= {"max_epochs": 40, "logger": False, "enable_progress_bar": False}
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(config))
+        main(["fit", "--config", f"{name}.yaml"])
+    config = {
+        "evaluator_ckpt": "checkpoints/evaluator.ckpt",
+        "model": {
+            "classifier_ckpt": "checkpoints/target.ckpt",
+            "cost": "mi_lightning.attacks.costs.NegativeLogConfidence",
+            "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.5}},
+            "max_iterations": 20,
+        },
+        "data": {"class_path": "mi_lightning.data.AttFaces", "init_args": data},
+        "trainer": {
+            "accelerator": "cpu",
+            "callbacks": [{"class_path": "mi_lightning.lightning.callbacks.ResultsWriter"}],
+            "enable_progress_bar": False,
+        },
+    }
+    Path("attack.yaml").write_text(yaml.safe_dump(config))
+    os.chdir(home)
+    return folder
+
+
+@pytest.fixture
+def study(trained, tmp_path, monkeypatch, jobs_here):
+    """A folder of its own with the same files; runs happen in this process."""
+    for name in ("checkpoints", "attack.yaml", "target.yaml", "evaluator.yaml"):
+        (tmp_path / name).symlink_to(trained / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+THROUGH = {"config": "attack.yaml", "set": {"model.defenses.0.init_args.gradient": "straight_through"}}
+ATTACKS = {"naive": "attack.yaml", "adaptive": THROUGH}
+
+
+def start(**changes):
+    arguments = {"attacks": Settings(ATTACKS), "grid": Settings(STRENGTHS), "output": "out", "title": "A small sweep"}
+    sweep(**(arguments | changes))
+
+
+def finished(folder: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("out/runs/*/run.json")}
+
+
+# ------------------------------------------------------------------------------------------------ what works
+
+
+def test_a_sweep_and_its_files(study, capsys, jobs_here):
+    start(fit=["target.yaml", "evaluator.yaml"], broken_below=0.3)  # one of four people is named by chance
+    out = capsys.readouterr().out
+    assert out.count("reusing checkpoints/") == 2
+    assert len(finished(study)) == 6
+    plan = module._plan(ATTACKS, module.read_axes(STRENGTHS), [0])
+    assert [name.rpartition("_")[0] for name in jobs_here.done] == [cell.folder.rpartition("_")[0] for cell in plan]
+
+    rows = list(csv.DictReader((study / "out/sweep.csv").read_text().splitlines()))
+    assert {(row["attack"], row["r"], row["seed"]) for row in rows} == {
+        (attack, r, "0") for attack in ATTACKS for r in ("none", "0.02", "0.9")
+    }
+    assert len(rows) == 6
+    data = json.loads((study / "out/sweep.json").read_text())
+    assert data["schema_version"] == 1
+    assert (data["missing"], data["failed"]) == (0, {})
+    naive, adaptive = data["series"]
+    # the true gradient of a step is zero, so the naive attack stays at its start
+    share = {line["name"]: [p["identification_top1"]["value"] for p in line["points"]] for line in (naive, adaptive)}
+    assert share["naive"][0] == share["adaptive"][0] == 1
+    assert share["naive"][1] <= 0.25
+    assert share["adaptive"][1] == 1
+    for line in (naive, adaptive):
+        assert [point["seeds"] for point in line["points"]] == [1, 1, 1]
+        for point in line["points"]:
+            for name in ("accuracy", "calibration_error", "evaluator_top1", "identification_top1", "ssim", "cost"):
+                estimate = point[name]
+                assert estimate["low"] <= estimate["high"], name
+                assert name == "calibration_error" or estimate["low"] <= estimate["value"] <= estimate["high"], name
+            assert point["queries"] == 21
+    assert naive["points"][0]["accuracy_cost"] == {"value": 0, "low": 0, "high": 0}
+
+    assert (naive["breakdown"]["label"], naive["breakdown"]["accuracy_cost"]["value"]) == ("0.02", 0)
+    assert adaptive["breakdown"]["label"] is None
+
+    page = (study / "out/sweep.html").read_text()
+    assert "Judged by “naive” alone, step 0.02 looks safe; “adaptive” still identifies 100% there." in page
+    assert "not blocked" in page
+    assert not re.search(r"""(src|href)=["']https?://""", page)  # self-contained
+    assert "A small sweep" in page
+    assert "data:image/svg+xml;base64," in page
+    assert page.count("data:image/jpeg;base64,") == 4 * 3 * 2  # people, strengths, attacks
+    assert page.count('scope="row"><img') == 4  # their photographs
+    heads = re.findall(r'<th scope="colgroup" colspan="2" class="starts">(.*?)</th>', page)
+    assert heads == ["none", "0.02", "0.9"]
+    for words in (
+        "Where it breaks",
+        "95% interval",
+        "Expected calibration error",
+        "Responsible use",
+        "naive",
+        "adaptive",
+    ):
+        assert words in page
+    assert (study / "out/curves.svg").read_text().startswith("<?xml")
+    # a run can be repeated as the report says
+    results = json.loads((study / "out" / data["runs"][0]["folder"] / "results.json").read_text())
+    assert results["run"]["command"] == f"mi-lightning invert --config out/{data['runs'][0]['folder']}/config.yaml"
+
+
+def test_the_order_is_seeded_and_has_each_point_in_one_piece(study):
+    cells = module._plan(ATTACKS, module.read_axes(STRENGTHS), [1, 0])
+    assert [cell.seed for cell in cells] == [1] * 6 + [0] * 6
+    assert [cell.attack for cell in cells] == ["naive", "adaptive"] * 6
+    words = [cell.labels["r"] for cell in cells]
+    assert words[::2] == words[1::2]
+    assert sorted(words[:6:2]) == sorted(words[6::2]) == ["0.02", "0.9", "none"]
+    assert [cell.config["model"]["seed"] for cell in cells] == [cell.config["seed_everything"] for cell in cells]
+    assert cells[0].config["model"]["seed"] == 1
+    many = [cell.labels["r"] for cell in module._plan(ATTACKS, module.read_axes(STRENGTHS), list(range(8)))]
+    assert many[:6] == words[6:]
+    assert len({tuple(many[k : k + 6]) for k in range(0, 48, 6)}) > 1
+
+
+def test_several_seeds_are_one_point(study):
+    start(attacks=Settings({"naive": "attack.yaml"}), grid=Settings({"model.max_iterations": [20]}), seeds=[3, 4])
+    (line,) = json.loads((study / "out/sweep.json").read_text())["series"]
+    assert [point["seeds"] for point in line["points"]] == [2]
+    assert "seed 3)" in (study / "out/sweep.html").read_text()
+
+
+def test_a_stopped_sweep_goes_on_and_repeats_nothing(study, capsys, jobs_here):
+    jobs_here.stop_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        start(attacks=Settings(NAIVE))
+    assert "stopped after 2 of 3 runs" in capsys.readouterr().out
+    before = finished(study)
+    assert len(before) == 2
+    assert json.loads((study / "out/sweep.json").read_text())["missing"] == 1
+    assert "1 runs are still to be done" in (study / "out/sweep.html").read_text()
+
+    jobs_here.stop_after = None
+    jobs_here.done.clear()
+    half, whole = sorted(before)  # a run that was killed half way has a folder and no mark
+    (study / "out/runs" / half / "run.json").unlink()
+    (study / "out/runs" / half / "rubbish").touch()
+    start(attacks=Settings(NAIVE))
+    assert "1 of 3 runs are finished already" in capsys.readouterr().out
+    after = finished(study)
+    assert len(after) == 3
+    assert sorted(jobs_here.done) == sorted(set(after) - {whole})
+    assert after[whole] == before[whole]
+    assert not (study / "out/runs" / half / "rubbish").exists()
+    jobs_here.done.clear()
+    start(attacks=Settings(NAIVE))
+    assert jobs_here.done == []
+    assert finished(study) == after
+    assert json.loads((study / "out/sweep.json").read_text())["missing"] == 0
+
+
+def test_only_what_changed_is_run_again(study, jobs_here):
+    start(attacks=Settings(NAIVE), grid=Settings({"model.max_iterations": [4, 5]}))
+    jobs_here.done.clear()
+    more = {"model.max_iterations": {"values": [4, 5, 6], "title": "another title"}}
+    start(attacks=Settings({"renamed": "attack.yaml"}), grid=Settings(more))
+    # neither names nor titles matter
+    assert [name.rpartition("_")[0] for name in jobs_here.done] == ["renamed_model.max_iterations=6_seed=0"]
+    jobs_here.done.clear()
+    changed = {"naive": {"config": "attack.yaml", "set": {"model.beta": 100}}}
+    start(attacks=Settings(changed), grid=Settings({"model.max_iterations": [4]}))
+    assert len(jobs_here.done) == 1
+
+
+def test_another_checkpoint_is_another_run(study, trained, jobs_here):
+    start(attacks=Settings(NAIVE), grid=Settings(ONE))
+    content = {path.name: path.read_bytes() for path in (trained / "checkpoints").iterdir()}
+    (study / "checkpoints").unlink()
+    (study / "checkpoints").mkdir()
+    (study / "checkpoints/target.ckpt").write_bytes(content["evaluator.ckpt"])  # the two change places
+    (study / "checkpoints/evaluator.ckpt").write_bytes(content["target.ckpt"])
+    start(attacks=Settings(NAIVE), grid=Settings(ONE))
+    assert len(set(jobs_here.done)) == 2
+
+
+@pytest.mark.parametrize("is_faint", [True, False])
+def test_faint_pictures_can_be_stretched(study, monkeypatch, is_faint):
+    monkeypatch.setattr("mi_lightning.report.sweep.pictures.faint", lambda pixels: is_faint)
+    start(attacks=Settings(NAIVE), grid=Settings(ONE))
+    page = (study / "out/sweep.html").read_text()
+    assert ('id="stretch"' in page) == ("stretch the contrast to see them" in page) == is_faint
+    assert len(re.findall(r'<img class="made" style="--b:[\d.]+;--c:[\d.]+" src="data:image/jpeg', page)) == 4
+
+
+def test_a_falling_grid_without_an_undefended_run(study):
+    """The report of real runs: by rising strength, with no cost, and with what is not known."""
+    start(attacks=Settings(NAIVE), grid=Settings({"r": STRENGTHS["r"] | {"values": [0.9, 0.02]}}), broken_below=0.3)
+    data = json.loads((study / "out/sweep.json").read_text())
+    (line,) = data["series"]
+    assert data["axes"][0]["reference"] is None
+    assert [point["label"] for point in line["points"]] == ["0.02", "0.9"]
+    assert [point["accuracy_cost"] for point in line["points"]] == [None, None]
+    assert (line["breakdown"]["label"], line["breakdown"]["worked"]) == ("0.02", None)
+    page = (study / "out/sweep.html").read_text()
+    assert "whether the attack works undefended" in page
+    assert re.findall(r'<th scope="colgroup" colspan="1" class="starts">(.*?)</th>', page) == ["0.02", "0.9"]
+
+
+def test_equal_runs_are_run_once(study, jobs_here):
+    start(attacks=Settings({"one": "attack.yaml", "two": "attack.yaml"}), grid=Settings(ONE))
+    assert len(jobs_here.done) == 1
+    data = json.loads((study / "out/sweep.json").read_text())
+    assert len(data["runs"]) == 2
+    assert data["series"][0]["points"] == data["series"][1]["points"]
+
+
+def test_two_axes(study):
+    grid = {"model.beta": [None], "model.max_iterations": [5, 20]}
+    start(attacks=Settings(NAIVE), grid=Settings(grid))
+    data = json.loads((study / "out/sweep.json").read_text())
+    names = [line["name"] for line in data["series"]]
+    assert names == ["naive, model.max_iterations 5", "naive, model.max_iterations 20"]
+    assert [line["points"][0]["queries"] for line in data["series"]] == [6, 21]
+
+
+def test_a_failing_run_is_told_and_stops_nothing(study, capsys, jobs_here):
+    too_many = {"class_path": "mi_lightning.targets.defenses.TopK", "init_args": {"k": "$k"}}
+    grid = Settings({"k": {"values": [9, 4], "set": {"model.defenses": [too_many]}}})  # 9 of 4 people
+    for _ in range(2):
+        with pytest.raises(module.MIError, match=r"1 of 2 runs failed; naive k=9 seed=0: expected k of at most 4"):
+            start(attacks=Settings(NAIVE), grid=grid)
+    assert "naive k=9 seed=0: failed" in capsys.readouterr().out
+    data = json.loads((study / "out/sweep.json").read_text())
+    assert list(data["failed"]) == ["naive k=9 seed=0"]
+    assert [point["label"] for point in data["series"][0]["points"]] == ["4"]
+    assert "expected k of at most 4" in (study / "out/sweep.html").read_text()
+    done = [name.split("_")[1] for name in jobs_here.done]
+    assert (done.count("k=9"), done.count("k=4")) == (2, 1)  # what failed is tried again
+
+
+def test_damaged_runs_are_run_again(study, jobs_here):
+    for name in ("results.json", "utility.npz", "run.json"):
+        start(attacks=Settings(NAIVE), grid=Settings(ONE))
+        (run,) = study.glob("out/runs/*")
+        (run / name).write_bytes(b"{")
+    assert jobs_here.done == [run.name] * 3
+
+
+def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
+    """The whole of it: a process that is interrupted between two runs, and one that goes on."""
+    Path("sweep.yaml").write_text(
+        yaml.safe_dump({"output": "out", "attacks": NAIVE, "grid": STRENGTHS, "title": "x", "jobs": 1})
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mi_lightning", "sweep", "--config", "sweep.yaml"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 180
+    while len(finished(study)) < 1 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    before = finished(study)
+    assert 1 <= len(before) < 3, out
+    assert f"stopped after {len(before)} of 3 runs" in out
+    main(["sweep", "--config", "sweep.yaml"])
+    assert len(jobs_here.done) == 3 - len(before)
+    after = finished(study)
+    assert len(after) == 3
+    assert {name: after[name] for name in before} == before
+
+
+# ------------------------------------------------------------------------------------------------ what is wrong
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"grid": {"model.gama": [0.1]}}, ["a key that exists", "got model.gama", "near it are model.gamma", "--grid"]),
+        (
+            {"attacks": {"a": {"config": "attack.yaml", "set": {"model.defences": []}}}},
+            ["got model.defences", "near it are model.defenses", "--attacks.a"],
+        ),
+        ({"grid": {}}, ["a grid of one axis or more", "--grid"]),
+        ({"grid": {"model.gamma": []}}, ["one value or more", "--grid.model.gamma"]),
+        ({"grid": {"model.gamma": [0.1, 0.10]}}, ["different values", "0.1 twice"]),
+        ({"grid": [1]}, ["expected keys and values", "[1]"]),
+        (
+            {"grid": {"model.max_iterations": ["many"]}},
+            ["max_iterations", "many", "--attacks.naive, model.max_iterations many"],
+        ),
+        ({"grid": {"model.max_iterations": [0]}}, ["max_iterations >= 1", "got 0", "model.max_iterations 0"]),
+        ({"grid": {"r": {"values": [2], "set": {"model.defenses": [ROUNDING]}}}}, ["r in [0, 1]", "got 2", "r 2"]),
+        ({"grid": {"r": {"values": [2], "set": {"model.defenses": ["$s"]}}}}, ["$r", "got $s", "--grid.r"]),
+        ({"attacks": {}}, ["one attack or more", "--attacks"]),
+        ({"attacks": {"a": "absent.yaml"}}, ["absent.yaml", "--attacks.a"]),
+        ({"attacks": {"a": {"set": {}}}}, ["a configuration", "--attacks.a"]),
+        ({"attacks": {"a": {"config": "attack.yaml", "sets": {}}}}, ["config and set", "got sets", "--attacks.a"]),
+        ({"attacks": {"a": "bad.yaml"}}, ["bad.yaml is not YAML", "--attacks.a"]),
+        ({"attacks": {"a": "unjudged.yaml"}}, ["an evaluator_ckpt and data", "--attacks.a"]),
+        ({"attacks": {"a": "wrong.yaml"}}, ["nonsense", "--attacks.a"]),
+        ({"fit": ["absent.yaml"]}, ["absent.yaml", "--fit"]),
+        ({"grid": {"model.seed": [1, 2]}}, ["--seeds", "got model.seed", "--grid.model.seed"]),
+        ({"grid": {"s": {"values": [3], "set": {"seed_everything": "$s"}}}}, ["--seeds", "--grid.s"]),
+        (
+            {"attacks": {"a": {"config": "attack.yaml", "set": {"model.seed": 3}}}},
+            ["--seeds", "got model.seed", "--attacks.a"],
+        ),
+        (
+            {
+                "attacks": {"naive": "attack.yaml", "a": {"config": "attack.yaml", "set": {"model.max_iterations": 7}}},
+                "grid": {"model.beta": [10, 20], "model.max_iterations": [5, 9]},
+            },
+            [
+                "got a with the same configuration at model.max_iterations 5 and model.max_iterations 9",
+                "its own `set` of model.max_iterations wins over the grid",
+                "(--grid.model.max_iterations)",
+            ],
+        ),
+        ({"grid": {"trainer.enable_progress_bar": [True, False]}}, ["same configuration", "enable_progress_bar true"]),
+        ({"seeds": []}, ["one seed or more", "--seeds"]),
+        ({"seeds": [1, 1]}, ["different seeds", "--seeds"]),
+        ({"seeds": [-1]}, ["seeds >= 0", "got -1", "--seeds"]),
+        ({"jobs": 0}, ["jobs >= 1", "got 0", "--jobs"]),
+        ({"broken_below": 0}, ["broken_below in (0, 1)", "--broken_below"]),
+        ({"output": "a_file/out"}, ["a_file", "--output"]),
+        ({"nonsense": 1}, ["nonsense"]),
+        ("grid: {a: [1", ["Problems parsing config", "line 1"]),
+    ],
+)
+def test_wrong_sweeps(study, capsys, content, expected):
+    (study / "a_file").touch()
+    (study / "bad.yaml").write_text("a: [1")
+    attack = yaml.safe_load((study / "attack.yaml").read_text())
+    (study / "unjudged.yaml").write_text(yaml.safe_dump({k: v for k, v in attack.items() if k != "evaluator_ckpt"}))
+    (study / "wrong.yaml").write_text(yaml.safe_dump(attack | {"nonsense": 1}))
+    whole = {"output": "out", "attacks": {"naive": "attack.yaml"}, "grid": STRENGTHS}
+    text = content if isinstance(content, str) else yaml.safe_dump(whole | content)
+    (study / "sweep.yaml").write_text(text)
+    before = set(study.rglob("*"))
+    with pytest.raises(SystemExit) as stop:
+        main(["sweep", "--config", "sweep.yaml"])
+    assert stop.value.code == 2
+    err = capsys.readouterr().err.strip()
+    assert len(err.splitlines()) == 1, err
+    for words in expected:
+        assert words in err
+    assert set(study.rglob("*")) == before  # told before anything is written
+
+
+def test_the_help_is_in_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "<class" not in out
+    assert out.count("type: keys and values)") == 2
+
+
+def test_a_checkpoint_that_is_not_there(study):
+    (study / "checkpoints").unlink()
+    with pytest.raises(module.MIError, match=r"no checkpoint at checkpoints/target.ckpt.*--fit"):
+        start()
+
+
+def test_two_sweeps_in_one_folder(study, jobs_here):
+    (study / "out").mkdir()
+    with (
+        module._alone(study / "out"),
+        pytest.raises(module.InputError, match=r"no other sweep is at work, got out \(--output\)"),
+    ):
+        start()
+    assert jobs_here.done == []
