@@ -11,36 +11,39 @@ class MIError(Exception):
 
 
 class InputError(MIError, ValueError):
-    """A value that cannot be used: what was expected, what was given, and which flag to change.
+    """A value that cannot be used: what was expected, what was given, and which argument to change.
 
     Args:
         expected: What would have been right, for example ``"beta >= 1"``.
         got: What was given.
-        flag: The command-line flag (or argument) to change; none is named if empty.
+        field: The argument of the part that was given it, by its name in Python, such as ``"beta"``; none is named if
+            empty. The command line, which knows where the part stands, puts the full flag in its place.
 
     Example:
-        >>> str(InputError("beta >= 1", 0, "--model.beta"))
-        'expected beta >= 1, got 0 (--model.beta)'
+        >>> str(InputError("beta >= 1", 0, field="beta"))
+        'expected beta >= 1, got 0 (beta)'
     """
 
-    def __init__(self, expected: str, got: object, flag: str = "") -> None:
+    def __init__(self, expected: str, got: object, field: str = "") -> None:
         """Build the message."""
-        self.expected, self.got, self.flag = expected, got, flag
-        super().__init__(f"expected {expected}, got {got}" + (f" ({flag})" if flag else ""))
+        self.expected, self.got, self.field = expected, got, field
+        super().__init__(f"expected {expected}, got {got}" + (f" ({field})" if field else ""))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
         """Pickle by the parts, so that the error crosses process boundaries whole."""
-        return type(self), (self.expected, self.got, self.flag)
+        return type(self), (self.expected, self.got, self.field)
 
 
 def root_error(error: BaseException) -> MIError | None:
     """Return the innermost error of ours in a chain: the command line's parts wrap what a constructor raises.
 
-    What an error was raised ``from None`` for is not looked at.
+    What an error was raised ``from None`` for is not looked at. A chain that bites its own tail ends where it began.
     """
     found: MIError | None = None
     link: BaseException | None = error
-    while link is not None:
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
         if isinstance(link, MIError):
             found = link
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
