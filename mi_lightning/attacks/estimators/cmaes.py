@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions, flag
+from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions
 from mi_lightning.errors import InputError, MIError
 
 _LARGEST = 2000  # the covariance of 2000 coordinates takes 32 MB a row, and its eigenvectors seconds
@@ -50,9 +50,9 @@ class CMAES(QueryEstimator):
         """Check the arguments."""
         super().__init__(repeats=repeats, max_batch=max_batch)
         if sigma <= 0:
-            raise InputError("sigma > 0", sigma, flag("sigma"))
+            raise InputError("sigma > 0", sigma, field="sigma")
         if population is not None and population < 4:
-            raise InputError("population >= 4", population, flag("population"))
+            raise InputError("population >= 4", population, field="population")
         self.sigma, self.population = sigma, population
         self._strategies: dict[int, Any] = {}
 
@@ -102,7 +102,7 @@ class CMAES(QueryEstimator):
         except ImportError as error:
             raise MIError("CMAES needs the package cma: pip install mi-lightning[blackbox]") from error
         if len(mean) > _LARGEST:
-            raise InputError(f"a space of at most {_LARGEST} coordinates for CMAES", len(mean), "--model.space")
+            raise InputError(f"a space of at most {_LARGEST} coordinates for CMAES", len(mean))
         options = {
             "bounds": None if bounds is None else list(bounds),
             "popsize": self.queries_per_gradient(len(mean)),

@@ -98,9 +98,9 @@ class QueryEstimator(GradientEstimator):
         """Check the arguments."""
         super().__init__()
         if repeats < 1:
-            raise InputError("repeats >= 1", repeats, flag("repeats"))
+            raise InputError("repeats >= 1", repeats, field="repeats")
         if max_batch is not None and max_batch < 1:
-            raise InputError("max_batch >= 1", max_batch, flag("max_batch"))
+            raise InputError("max_batch >= 1", max_batch, field="max_batch")
         self.repeats, self.max_batch = repeats, max_batch
         self.queries_per_evaluation = repeats
 
@@ -192,8 +192,3 @@ def apart(z: Tensor, delta: float, bounds: tuple[float, float] | None) -> tuple[
     torch.add(middle, half, out=high), torch.sub(middle, half, out=low)
     beyond = (torch.maximum(high, 2 * middle - low) > bounds[1]) | (torch.minimum(low, 2 * middle - high) < bounds[0])
     return middle, half.sub_(beyond.to(z), alpha=rounding).clamp_min_(0)
-
-
-def flag(name: str) -> str:
-    """Flag of an estimator's argument, for errors."""
-    return f"--model.estimator.init_args.{name}"

@@ -40,9 +40,9 @@ class SmoothedAutograd(GradientEstimator):
         """Check the arguments."""
         super().__init__()
         if not 0 < noise < math.inf:
-            raise InputError("a finite noise > 0", noise, "--model.estimator.init_args.noise")
+            raise InputError("a finite noise > 0", noise, field="noise")
         if samples < 1:
-            raise InputError("samples >= 1", samples, "--model.estimator.init_args.samples")
+            raise InputError("samples >= 1", samples, field="samples")
         self.noise, self.samples = noise, samples
 
     def queries_per_gradient(self, size: int) -> int:
