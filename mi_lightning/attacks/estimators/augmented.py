@@ -35,15 +35,14 @@ class AugmentedAutograd(ChangedAutograd):
     def __init__(self, *, shift: int = 1600, gain: float = 0.2, noise: float = 0.0, samples: int = 1) -> None:
         """Check the arguments."""
         super().__init__()
-        where = "--model.estimator.init_args"
         if shift < 0:
-            raise InputError("shift >= 0", shift, f"{where}.shift")
+            raise InputError("shift >= 0", shift, field="shift")
         if not 0 <= gain < 1:
-            raise InputError("gain in [0, 1)", gain, f"{where}.gain")
+            raise InputError("gain in [0, 1)", gain, field="gain")
         if not 0 <= noise < math.inf:
-            raise InputError("a finite noise >= 0", noise, f"{where}.noise")
+            raise InputError("a finite noise >= 0", noise, field="noise")
         if samples < 1:
-            raise InputError("samples >= 1", samples, f"{where}.samples")
+            raise InputError("samples >= 1", samples, field="samples")
         self.shift, self.gain, self.noise, self.samples = shift, gain, noise, samples
 
     def gradient(self, problem: Problem, z: Tensor, state: RowState) -> Tensor:

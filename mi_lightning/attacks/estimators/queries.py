@@ -189,8 +189,3 @@ def apart(z: Tensor, delta: float, bounds: tuple[float, float] | None) -> tuple[
     torch.add(middle, half, out=high), torch.sub(middle, half, out=low)
     beyond = (torch.maximum(high, 2 * middle - low) > bounds[1]) | (torch.minimum(low, 2 * middle - high) < bounds[0])
     return middle, half.sub_(beyond.to(z), alpha=rounding).clamp_min_(0)
-
-
-def flag(name: str) -> str:
-    """Flag of an estimator's argument, for errors."""
-    return f"--model.estimator.init_args.{name}"

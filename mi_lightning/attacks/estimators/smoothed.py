@@ -38,9 +38,9 @@ class SmoothedAutograd(ChangedAutograd):
         """Check the arguments."""
         super().__init__()
         if not 0 < noise < math.inf:
-            raise InputError("a finite noise > 0", noise, "--model.estimator.init_args.noise")
+            raise InputError("a finite noise > 0", noise, field="noise")
         if samples < 1:
-            raise InputError("samples >= 1", samples, "--model.estimator.init_args.samples")
+            raise InputError("samples >= 1", samples, field="samples")
         self.noise, self.samples = noise, samples
 
     def gradient(self, problem: Problem, z: Tensor, state: RowState) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
@@ -24,8 +25,8 @@ class Prior(nn.Module, ABC):
     def __init__(self, *, weight: float) -> None:
         """Check the weight."""
         super().__init__()
-        if weight < 0:
-            raise InputError("weight >= 0", weight, "--model.priors")
+        if not 0 <= weight < math.inf:
+            raise InputError("a finite weight >= 0", weight, field="weight")
         self.weight = weight
 
     @abstractmethod
