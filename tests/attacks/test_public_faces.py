@@ -353,7 +353,7 @@ def test_decoder_refuses_colour_and_needs_a_target(weights):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda w: PublicFaces(components=0, weights=w), r"^expected 1 <= components < count = 4000, got 0 \(components"),
+        (lambda w: PublicFaces(components=0, weights=w), r"^expected 1 <= components < count.*, got 0 \(components"),
         (lambda w: PublicFaces(components=9, count=9, weights=w), r"components < count = 9, got 9 \(components\)"),
         (lambda w: PublicFaces(power=-1, weights=w), r"^expected a finite power >= 0, got -1 \(power\)$"),
         (lambda w: PublicFaces(rest=math.inf, weights=w), r"^expected a finite rest >= 0, got inf \(rest\)$"),

@@ -1,4 +1,4 @@
-"""Acts on the candidates between update and evaluation: PROCESS of Algorithm 1 [F15]."""
+"""Acts on candidates between update and evaluation: PROCESS of Algorithm 1 [F15]."""
 
 from __future__ import annotations
 
@@ -6,36 +6,64 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mi_lightning.attacks.problem import Problem
 from mi_lightning.attacks.rows import RowState
+from mi_lightning.errors import InputError
 
 
 class Projection(ABC):
-    """Acts on the candidates of the active rows after the update, before they are evaluated."""
+    """Acts on the candidates of the active rows every few iterations: PROCESS of Algorithm 1 [F15].
 
+    The optimizer's momentum stays as it is. Costs usually rise at a projection, so the best iterate of a row may be one
+    that the descent has moved away from what was projected; with ``every=1`` there are no such iterates.
+
+    Args:
+        every: Iterations between two projections, at least 1; it takes no part in the attack if None.
+
+    Raises:
+        InputError: If ``every`` is below 1.
+    """
+
+    def __init__(self, every: int | None) -> None:
+        """Check the argument."""
+        if every is not None and every < 1:
+            raise InputError("every >= 1", every, field="every")
+        self.every = every
+
+    @abstractmethod
     def bind(self, problem: Problem) -> None:
-        """See that the projection can work on the problem's candidates, before anything is asked.
+        """Fit the projection to a problem, before anything else is called.
 
         Raises:
-            InputError: If it cannot.
-            MIError: If a package is missing.
+            InputError: If it does not fit.
         """
 
     @abstractmethod
+    def apply(self, z: Tensor) -> Tensor:
+        """Project candidates, shape (R, *candidate_shape); same shape, ``z`` is left as it is."""
+
+    @torch.no_grad()
     def __call__(self, z: Tensor, state: RowState) -> Tensor:
-        """Return the projected candidates, same shape; ``z`` may be changed in place.
+        """Project the active rows when it is time.
 
         Args:
-            z: Candidates, shape (R, *candidate_shape).
-            state: The rows; ``state.iteration`` is the number of the iteration that runs, from 1, and
-                ``state.active`` says which rows have not stopped.
+            z: Candidates of all rows in the batch, shape (R, *candidate_shape).
+            state: Says which iteration is running, from 1, and which rows are active.
+
+        Returns:
+            The candidates; ``z`` itself where nothing was done.
         """
+        if self.every is None or state.iteration % self.every:
+            return z
+        active = state.active.nonzero()[:, 0]
+        return z.index_copy(0, active, self.apply(z[active]).to(z)) if len(active) else z
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the projection remembers; nothing, unless overridden."""
+        """Return what the projection remembers: plain values and tensors. Nothing, unless overridden."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # nothing to do is a good answer
         """Go on from what was remembered."""

@@ -11,7 +11,14 @@ from mi_lightning.targets.base import Target
 
 
 class Space(nn.Module, ABC):
-    """The set that an attack searches."""
+    """The set that an attack searches.
+
+    Attributes:
+        asks_about_inputs: Whether the cost looks at the inputs that candidates decode to. If not, :meth:`view` and
+            :meth:`present` say what it looks at.
+    """
+
+    asks_about_inputs: bool = True
 
     def bind(self, target: Target) -> None:
         """Fit the space to a target, before anything else is called.

@@ -73,6 +73,7 @@ class LatentSpace(Space):
         self.decoder = None if decoder is None else decoder.requires_grad_(False).eval()
         self.weights, self.weights_key, self.weights_sha256 = weights, weights_key, ""
         self.code_size, self.look_at = code_size, look_at
+        self.asks_about_inputs = look_at == "image"
         self.initializer, self.clamp = initializer or MidGrey(), clamp
         self.code_range = (float(code_range[0]), float(code_range[1]))
         self._encode: Callable[[Tensor], Tensor] | None = None
