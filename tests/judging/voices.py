@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.classifiers.speech import SpeechClassifier
-from mi_lightning.data.speech.base import Recording, Sex, SpeakerDataModule
+from mi_lightning.data.speech import Recording, Sex, SpeakerDataModule
 
 RATE = 16000
 
