@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +27,7 @@ class ToneSpeakers(SpeakerDataModule):
     def __init__(
         self, hertz: Sequence[float] = (200.0, 300.0, 2000.0, 3000.0), utterances: int = 4, **given: Any
     ) -> None:
-        cache = str(Path(tempfile.gettempdir()) / "mi_lightning_tests")  # not the user's own
-        super().__init__(trim_db=None, normalise=False, **{"cache_dir": cache} | given)
+        super().__init__(trim_db=None, normalise=False, **given)
         self.hertz, self.each = tuple(hertz), utterances
 
     def settings(self) -> dict[str, Any]:
