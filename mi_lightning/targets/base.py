@@ -15,7 +15,13 @@ from mi_lightning.errors import MIError
 
 
 class TargetError(MIError):
-    """A target that gave no usable answer: what is behind it failed, or released something that is no confidence."""
+    """A target that gave no usable answer: what is behind it failed, or released something that is no confidence.
+
+    Attributes:
+        found: What an attack had found until then, if it was one that was asking.
+    """
+
+    found: object = None
 
 
 class QueryBudgetError(MIError):
@@ -96,6 +102,11 @@ class QueryLedger:
         """Return the inputs that one row has asked for since the last :meth:`restart`."""
         self._settle()
         return self._counts.get(key, 0)
+
+    def asked(self, keys: Sequence[int]) -> list[int]:
+        """Return the inputs that each of some rows has asked for since the last :meth:`restart`."""
+        self._settle()
+        return [self._counts.get(key, 0) for key in keys]
 
     def _settle(self) -> None:
         """Book what the same rows have asked for since the last time: most batches come from the same rows."""

@@ -52,7 +52,7 @@ class Counting:
 
 
 def attack(target, **settings):
-    given = {"estimator": SPSA(pairs=8), "cost": NegativeLogConfidence(), "max_iterations": 40, "block": 9, **settings}
+    given = {"estimator": SPSA(pairs=8), "cost": NegativeLogConfidence(), "max_iterations": 40, "report_every": 9, **settings}
     return Inversion(target=target, **given)
 
 
@@ -65,7 +65,7 @@ def test_queries_are_those_of_the_stub(classifier, estimator):
     stub = Counting(classifier)
     rate = 1.0 if isinstance(estimator, CMAES) else 0.03
     settings = {"estimator": estimator, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=rate)}
-    result = trainer().invert(attack(stub.target, gamma=0.7, restarts=2, chunk_size=5, **settings))
+    result = trainer().invert(attack(stub.target, gamma=0.7, restarts=2, rows_at_once=5, **settings))
     assert int(result.queries.sum()) == stub.count
     each = 1 + estimator.queries_per_gradient(30)
     assert result.queries.tolist() == [1 + each * i for i in result.iterations.tolist()]
@@ -92,7 +92,7 @@ def test_a_budget_returns_the_best(classifier):
 
 
 def test_a_budget_holds_in_a_white_box_and_for_each_chunk(classifier):
-    result = trainer().invert(Inversion(target=WhiteBox(classifier), query_budget=12, chunk_size=3, block=5))
+    result = trainer().invert(Inversion(target=WhiteBox(classifier), query_budget=12, rows_at_once=3, report_every=5))
     assert result.queries.tolist() == [12] * 7
     assert set(result.stop_reason) == {"query_budget"}
 
@@ -120,7 +120,7 @@ def test_a_target_that_fails_in_the_middle(classifier, tmp_path):
 
 def test_a_target_that_fails_at_the_start_of_a_chunk(classifier):
     stub = Counting(classifier, fail_at=3 + 3 * 17 * 40 + 1)
-    inversion = attack(stub.target, chunk_size=3)
+    inversion = attack(stub.target, rows_at_once=3)
     with pytest.raises(TargetError, match="no answer"):
         trainer().invert(inversion)
     assert inversion.result.label.tolist() == [0, 1, 2]
@@ -150,12 +150,12 @@ def test_an_answer_that_is_wrong_in_the_middle(classifier):
 def test_noise_does_not_make_rows_depend_on_each_other(classifier):
     def run(**settings):
         target = BlackBox.of(classifier)
-        space = PixelSpace(initial=Noise(std=0.05))
+        space = PixelSpace(initializer=Noise(std=0.05))
         return trainer().invert(
             attack(target, defenses=[GaussianNoise(sigma=0.02)], space=space, restarts=2, **settings)
         )
 
-    whole, chunked, alone = run(), run(chunk_size=3), run(labels=[4])
+    whole, chunked, alone = run(), run(rows_at_once=3), run(labels=[4])
     torch.testing.assert_close(chunked.reconstruction, whole.reconstruction, atol=1e-4, rtol=0)
     torch.testing.assert_close(alone.reconstruction, whole.reconstruction[8:10], atol=1e-4, rtol=0)
     small = run(estimator=SPSA(pairs=8, max_batch=6))
@@ -182,8 +182,8 @@ def test_a_row_goes_on_from_the_best_of_its_starts(classifier):
     def run(**settings):
         starts.clear()
         stub = Counting(classifier)
-        space = PixelSpace(initial=Recording(std=0.3))
-        result = trainer().invert(attack(stub.target, starts=9, space=space, max_iterations=1, **settings))
+        space = PixelSpace(initializer=Recording(std=0.3))
+        result = trainer().invert(attack(stub.target, initial_candidates=9, space=space, max_iterations=1, **settings))
         assert int(result.queries.sum()) == stub.count
         return result
 
@@ -196,7 +196,7 @@ def test_a_row_goes_on_from_the_best_of_its_starts(classifier):
     assert run(query_budget=26).iterations.tolist() == [0] * 7  # starts count
     assert run(query_budget=27).iterations.tolist() == [1] * 7
     with pytest.raises(InputError, match=r"expected starts >= 1, got 0 \(--model.starts\)"):
-        attack(Counting(classifier).target, starts=0)
+        attack(Counting(classifier).target, initial_candidates=0)
 
 
 def test_a_noisy_start_is_not_believed(classifier):
@@ -247,7 +247,7 @@ def test_a_target_says_itself_what_it_is(classifier, checkpoint):
 
 def test_a_defense_that_masks_the_gradient_stops_a_white_box_attack_that_believes_it(classifier):
     def found(gradient):
-        target, space = WhiteBox(classifier), PixelSpace(initial=Noise(std=0.05))
+        target, space = WhiteBox(classifier), PixelSpace(initializer=Noise(std=0.05))
         defenses = [Rounding(r=0.05, gradient=gradient)]
         cost = NegativeLogConfidence()
         return trainer().invert(Inversion(target=target, defenses=defenses, cost=cost, space=space, max_iterations=60))

@@ -91,7 +91,7 @@ def test_a_row_does_not_depend_on_the_others(invert):
     }
     together = invert(labels="all", restarts=2, **settings)
     alone = invert(labels=[5], restarts=2, **settings)
-    chunks = invert(labels="all", restarts=2, chunk_size=3, **settings)
+    chunks = invert(labels="all", restarts=2, rows_at_once=3, **settings)
     torch.testing.assert_close(together.reconstruction[together.label == 5], alone.reconstruction)
     torch.testing.assert_close(together.reconstruction, chunks.reconstruction)
     assert not torch.allclose(alone.reconstruction[0], alone.reconstruction[1])  # restarts have noise of their own
