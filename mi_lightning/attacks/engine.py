@@ -35,8 +35,6 @@ class Engine:
         projections: Act on the candidates before they are evaluated: PROCESS.
         selection: Ranks the iterates; by the least cost if None.
         max_iterations: Iteration limit, alpha of [F15].
-        query_budget: Inputs that each row may ask for; no limit if None. An iteration that would take more is not
-            begun, and the row stops with what it has.
 
     Attributes:
         rows: All rows that the attack began with.
@@ -47,6 +45,8 @@ class Engine:
 
     rows: Rows
     state: RowState
+    failure: TargetError | None
+    parts = 1
 
     def __init__(
         self,
@@ -57,25 +57,19 @@ class Engine:
         projections: Sequence[Projection] = (),
         selection: Selection | None = None,
         max_iterations: int = 5000,
-        query_budget: int | None = None,
     ) -> None:
         """Keep the parts."""
         self.problem, self.step, self.selection = problem, step, selection or LeastCost()
         self.stops, self.projections = list(stops), list(projections)
-        self.max_iterations, self.query_budget = max_iterations, query_budget
-        self.stop_requested, self.failure = False, None
-
-    failure: TargetError | None
+        self.max_iterations, self.stop_requested, self.failure, self.core = max_iterations, False, None, self
 
     def run(self, rows: Rows | None = None, report_every: int = 50) -> Iterator[Report]:
         """Run until every row has stopped; what was found is then the :attr:`result`.
 
         Args:
             rows: Rows to begin with; those of :meth:`start` or :meth:`load_state_dict` if None.
-            report_every: Iterations between two reports. Only then does the host wait for the device.
-
-        Yields:
-            A report, after the rows that have stopped have left the batch.
+            report_every: Iterations between two reports. Only then does the host wait for the device, and the rows
+                that have stopped leave the batch.
         """
         if rows is not None:
             self.start(rows)
@@ -86,12 +80,12 @@ class Engine:
                     if self.is_over():
                         break
                     self.iterate()
-                    if not self.step.needs_gradients and not bool(self.state.active.all()):
+                    if not self.step.needs_gradients and self.drop_stopped(but_all=True):
                         break  # a query is dear: rows that have stopped leave at once
             if self.state.iteration >= self.max_iterations:
                 self.state.stop(None, "max_iterations")
             report = report_on(self.state, self.problem)
-            self._drop_stopped()
+            self.drop_stopped()
             yield report
 
     def iterate(self) -> None:
@@ -122,12 +116,7 @@ class Engine:
         self.findings.evaluated(len(self.state))
 
     def start(self, rows: Rows, z: Tensor | None = None) -> None:
-        """Place the initial candidates; nothing is asked yet.
-
-        Args:
-            rows: Rows to reconstruct.
-            z: Their initial candidates, shape (R, *candidate_shape); drawn by the space if None.
-        """
+        """Place the initial candidates, shape (R, *candidate_shape), drawn by the space if None; nothing is asked."""
         self.rows, self.failure = rows, None
         self.findings = Findings(len(rows), self.problem)
         self._told: InversionResult | None = None
@@ -152,29 +141,20 @@ class Engine:
                 self._keep(torch.arange(0, device=state.z.device))
 
     def is_over(self) -> bool:
-        """Stop all rows if somebody wants it, or where the budget does not allow another iteration."""
-        each = self.step.queries_per_evaluation + self.step.queries_per_proposal(self.state.z[0].numel())
+        """Stop all rows if somebody wants it, or where the query budget does not allow a whole iteration."""
+        needed = self.step.queries_per_iteration(self.state.z[0].numel()) + self.selection.queries
         if self.stop_requested:
             self.state.stop(None, "interrupted")
-        elif self.failure is not None:
-            self.state.stop(None, "target_error")
-        elif not self.affords(each + self.selection.queries):
-            self.state.stop(None, "query_budget")
-        else:
+        elif self.failure is None and self.problem.affords(self.state.rows, needed):
             return False
+        else:
+            self.state.stop(None, "query_budget")  # after a failure they have stopped already
         return True
-
-    def affords(self, candidates: int) -> bool:
-        """Whether the budget allows each row to ask about so many candidates more."""
-        if self.query_budget is None:
-            return True
-        asked = max(self.problem.target.ledger.asked(self.rows.keys), default=0)
-        return asked + candidates * self.problem.space.queries_per_candidate <= self.query_budget
 
     def interrupt(self) -> None:
         """End the attack where it is: rows that run stop with what they have."""
         self.state.stop(None, "interrupted")
-        self._drop_stopped()
+        self.drop_stopped()
 
     @property
     def result(self) -> InversionResult:
@@ -182,7 +162,7 @@ class Engine:
         found = self.findings()
         if len(self.state) or not len(found) or self.problem.cost.tells_confidence:
             return found
-        if self._told is None and self.failure is None and not self.stop_requested and self.affords(1):
+        if self._told is None and self.failure is None and not self.stop_requested and self.problem.affords(self.rows, 1):
             self._told = found  # asked at most once
             with self.keep_what_was_found():
                 self._told = ask_confidence(found, self.problem, self.findings.rows(self.rows))
@@ -192,12 +172,13 @@ class Engine:
         """Return the best iterates so far of all rows, in their order, stopped or not."""
         return self.findings(self.state)
 
-    def _drop_stopped(self) -> None:
-        """Take the rows that have stopped out of the batch: here alone the host waits for the device."""
-        keep = self.state.active.nonzero()[:, 0]
-        if len(keep) < len(self.state):
+    def drop_stopped(self, *, but_all: bool = False) -> bool:
+        """Take stopped rows out of the batch, if asked so only while others go on; return whether all have stopped."""
+        keep = self.state.active.nonzero()[:, 0]  # here alone the host waits for the device
+        if len(keep) < len(self.state) and (len(keep) or not but_all):
             self.findings.leave(self.state)
             self._keep(keep)
+        return len(keep) == 0
 
     def _keep(self, index: Tensor) -> None:
         """Go on with the chosen rows: everything that has one place a row is indexed."""

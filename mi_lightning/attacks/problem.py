@@ -124,6 +124,14 @@ class Problem(nn.Module):
             total = total + prior(z if prior.sees == "candidate" else x)
         return total, identity_loss
 
+    def affords(self, rows: Rows, candidates: int) -> bool:
+        """Whether the target's query budget allows each row to ask about so many candidates more."""
+        ledger = self.target.ledger
+        if ledger.budget is None:
+            return True
+        asked = max(ledger.asked(rows.keys), default=0)
+        return asked + candidates * self.space.queries_per_candidate <= ledger.budget
+
     def identity_loss(self, z: Tensor, label: Tensor, rows: Rows) -> Tensor:
         """Return the cost without priors, shape (N,); arguments as :meth:`forward`."""
         return self._ask(self.space.present(z), label, rows)

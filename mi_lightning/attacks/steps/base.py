@@ -46,6 +46,10 @@ class Step(ABC):
     def queries_per_proposal(self, size: int) -> int:
         """Return the queries per row that a proposal for ``size`` coordinates costs beyond the evaluations."""
 
+    def queries_per_iteration(self, size: int) -> int:
+        """Return the queries per row of a proposal for ``size`` coordinates and its evaluation."""
+        return self.queries_per_proposal(size) + self.queries_per_evaluation
+
     def keep(self, index: Tensor) -> None:
         """Go on with the chosen rows (int64); called before ``state.keep``. Nothing, unless overridden."""
 
