@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from mi_lightning.attacks.costs.negative_log_confidence import NegativeLogConfidence
-from mi_lightning.attacks.estimators.cmaes import CMAES
 from mi_lightning.attacks.estimators.finite_difference import FiniteDifference
 from mi_lightning.attacks.estimators.nes import NES
 from mi_lightning.attacks.estimators.spsa import SPSA
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.spaces.pixel import PixelSpace
+from mi_lightning.attacks.steps import CMAESStep, GradientStep
 from mi_lightning.classifiers.loading import save_classifier
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.lightning.callbacks.results import ResultsWriter
@@ -52,22 +52,36 @@ class Counting:
 
 
 def attack(target, **settings):
-    given = {"estimator": SPSA(pairs=8), "cost": NegativeLogConfidence(), "max_iterations": 40, "report_every": 9, **settings}
+    given = {
+        "estimator": SPSA(pairs=8),
+        "cost": NegativeLogConfidence(),
+        "max_iterations": 40,
+        "report_every": 9,
+        **settings,
+    }
     return Inversion(target=target, **given)
 
 
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.03)
+
+
 @pytest.mark.parametrize(
-    "estimator", [SPSA(pairs=8), NES(pairs=8), FiniteDifference(), FiniteDifference(coordinates=6), CMAES(sigma=0.1)]
+    "step",
+    [
+        *[GradientStep(each, None, sgd) for each in (SPSA(pairs=8), NES(pairs=8), FiniteDifference())],
+        GradientStep(FiniteDifference(coordinates=6), None, sgd),
+        CMAESStep(sigma=0.1),
+    ],
+    ids=["spsa", "nes", "all", "subset", "cmaes"],
 )
-def test_queries_are_those_of_the_stub(classifier, estimator):
-    if isinstance(estimator, CMAES):
+def test_queries_are_those_of_the_stub(classifier, step):
+    if isinstance(step, CMAESStep):
         pytest.importorskip("cma")
     stub = Counting(classifier)
-    rate = 1.0 if isinstance(estimator, CMAES) else 0.03
-    settings = {"estimator": estimator, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=rate)}
-    result = trainer().invert(attack(stub.target, gamma=0.7, restarts=2, rows_at_once=5, **settings))
+    result = trainer().invert(attack(stub.target, gamma=0.7, restarts=2, rows_at_once=5, step=step, estimator=None))
     assert int(result.queries.sum()) == stub.count
-    each = 1 + estimator.queries_per_gradient(30)
+    each = step.queries_per_iteration(30)
     assert result.queries.tolist() == [1 + each * i for i in result.iterations.tolist()]
     assert "target_cost" in result.stop_reason  # rows stopped at different times, and asked nothing after
     assert len(set(result.iterations.tolist())) > 3
@@ -101,7 +115,7 @@ def test_a_budget_below_one_evaluation(classifier):
     target = Counting(classifier).target
     with pytest.raises(QueryBudgetError, match="expected at most 4 queries per row, got 5"):
         trainer().invert(attack(target, estimator=SPSA(repeats=5), query_budget=4))
-    with pytest.raises(InputError, match=r"expected query_budget >= 1, got 0 \(--model.query_budget\)"):
+    with pytest.raises(InputError, match=r"expected query_budget >= 1, got 0 \(query_budget\)"):
         attack(target, query_budget=0)
 
 
@@ -195,14 +209,19 @@ def test_a_row_goes_on_from_the_best_of_its_starts(classifier):
     assert torch.equal(result.reconstruction, drawn[cost.argmin(0), torch.arange(7)])
     assert run(query_budget=26).iterations.tolist() == [0] * 7  # starts count
     assert run(query_budget=27).iterations.tolist() == [1] * 7
-    with pytest.raises(InputError, match=r"expected starts >= 1, got 0 \(--model.starts\)"):
+    with pytest.raises(InputError, match=r"expected initial_candidates >= 1, got 0 \(initial_candidates\)"):
         attack(Counting(classifier).target, initial_candidates=0)
 
 
 def test_a_noisy_start_is_not_believed(classifier):
     """The least of many noisy costs is too good to be true; what is told is a fresh look at the start chosen."""
     constant = BlackBox(lambda x: torch.full((len(x), 7), 1 / 7), input_shape=(1, 6, 5), num_classes=7)
-    settings = {"defenses": [GaussianNoise(sigma=0.05)], "starts": 200, "max_iterations": 1, "query_budget": 201}
+    settings = {
+        "defenses": [GaussianNoise(sigma=0.05)],
+        "initial_candidates": 200,
+        "max_iterations": 1,
+        "query_budget": 201,
+    }
     result = trainer().invert(attack(constant, **settings, restarts=8))
     assert float(result.confidence.mean()) == pytest.approx(1 / 7, abs=0.03)
 
@@ -233,9 +252,9 @@ def test_access_and_defenses_of_a_checkpoint(checkpoint):
 def test_a_white_box_attack_on_a_black_box_is_refused_with_the_reason(checkpoint):
     message = r"expected a target that gives gradients, or an estimator that only queries, got BlackBox with Autograd"
     with pytest.raises(InputError, match=message):
-        _ = Inversion(checkpoint, access="black_box").target
-    with pytest.raises(InputError, match=r"got Rounding with Autograd \(--model.estimator\)"):
-        _ = Inversion(checkpoint, access="black_box", defenses=[Rounding(r=0.1)]).target
+        Inversion(checkpoint, access="black_box").preflight()
+    with pytest.raises(InputError, match=r"got Rounding with Autograd \(estimator\)"):
+        Inversion(checkpoint, access="black_box", defenses=[Rounding(r=0.1)]).preflight()
 
 
 def test_a_target_says_itself_what_it_is(classifier, checkpoint):

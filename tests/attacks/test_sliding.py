@@ -149,7 +149,9 @@ def test_bad_input_is_told_in_one_line(speakers, settings, message):
 
 
 def test_several_starts_are_refused(speakers):
-    with pytest.raises(InputError, match=r"expected starts 1 for SlidingWindows, got 2 \(--model.starts\)"):
+    with pytest.raises(
+        InputError, match=r"expected initial_candidates 1 for SlidingWindows, got 2 \(initial_candidates\)"
+    ):
         slide(speakers, initial_candidates=2)
 
 

@@ -117,6 +117,9 @@ def test_a_row_that_diverges_keeps_its_best(invert):
                 z[1] = torch.nan
             return z
 
+        def apply(self, z):
+            return z
+
     result = invert(callbacks=[Explode()], labels=[0, 1, 2], max_iterations=40, report_every=10, gamma=1e-6)
     assert result.stop_reason == ("max_iterations", "diverged", "max_iterations")
     assert torch.isfinite(result.reconstruction).all()
@@ -128,7 +131,9 @@ def test_a_start_that_is_no_number_is_told(invert):
         def __call__(self, rows, shape, value_range):
             return super().__call__(rows, shape, value_range) * torch.nan
 
-    result = invert(space=PixelSpace(initializer=Nothing(), clamp=False), labels=[0, 1], max_iterations=20, report_every=20)
+    result = invert(
+        space=PixelSpace(initializer=Nothing(), clamp=False), labels=[0, 1], max_iterations=20, report_every=20
+    )
     assert result.stop_reason == ("diverged", "diverged")
     assert result.confidence.tolist() == [0.0, 0.0]
 
@@ -149,11 +154,13 @@ def test_a_limit_of_the_trainer_keeps_what_was_found(classifier):
 
 def test_a_projection_is_part_of_the_iterate(invert):
     class Halve(InversionCallback, Projection):
-        def __call__(self, z, state):
+        def apply(self, z):
             return z * 0.5
 
     plain = invert(labels=[3], max_iterations=1, space=PixelSpace(initializer=Zeros(), clamp=False))
-    halved = invert(callbacks=[Halve()], labels=[3], max_iterations=1, space=PixelSpace(initializer=Zeros(), clamp=False))
+    halved = invert(
+        callbacks=[Halve()], labels=[3], max_iterations=1, space=PixelSpace(initializer=Zeros(), clamp=False)
+    )
     torch.testing.assert_close(halved.candidate, plain.candidate / 2)
     assert float(halved.cost) > float(plain.cost)  # it was evaluated after the projection
 
@@ -163,6 +170,9 @@ def test_ctrl_c_keeps_what_was_found(invert):
         def __call__(self, z, state):
             if state.iteration == 17:
                 os.kill(os.getpid(), signal.SIGINT)
+            return z
+
+        def apply(self, z):
             return z
 
     before = signal.getsignal(signal.SIGINT)
@@ -245,9 +255,7 @@ def test_unknown_label_before_anything_runs(invert):
 
 
 def test_no_target():
-    with pytest.raises(
-        InputError, match=r"expected a checkpoint or a target .* got neither \(classifier_ckpt\)"
-    ):
+    with pytest.raises(InputError, match=r"expected a checkpoint or a target .* got neither \(classifier_ckpt\)"):
         _ = Inversion().target
 
 
