@@ -11,6 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mi_lightning.checkpoint import class_path
 from mi_lightning.errors import InputError
 
 Split = Literal["random", "first"]
@@ -171,7 +172,7 @@ class PersonDataModule(LightningDataModule, ABC):
         """Say which data these are, in plain values: it goes into checkpoints and results."""
         self.setup()
         return {
-            "class_path": f"mi_lightning.data.{type(self).__name__}",
+            "class_path": class_path(type(self)),
             "split": self.split,
             "split_seed": self.split_seed,
             "order_seed": self.order_seed,

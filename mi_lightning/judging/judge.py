@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mi_lightning.checkpoint import weights_digest
-from mi_lightning.classifiers.base import Classifier, class_path
+from mi_lightning.checkpoint import class_path, weights_digest
+from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.judging import functional

@@ -109,9 +109,8 @@ class SpeechJudge(Judge):
         target = self.target
         while isinstance(target, Defense):
             target = target.inner
-        if isinstance(target, WhiteBox):
-            return target.classifier
-        return target if isinstance(target, Classifier) else None
+        box = target.classifier if isinstance(target, WhiteBox) else target
+        return box if isinstance(box, Classifier) else None
 
     @cached_property
     def _dvectors(self) -> tuple[Tensor, Tensor, Tensor]:
