@@ -142,7 +142,7 @@ class Engine:
 
     def is_over(self) -> bool:
         """Stop all rows if somebody wants it, or where the query budget does not allow a whole iteration."""
-        needed = self.step.queries_per_iteration(self.state.z[0].numel()) + self.selection.queries
+        needed = self.step.queries_per_iteration(self.state.z.shape[1:].numel()) + self.selection.queries
         if self.stop_requested:
             self.state.stop(None, "interrupted")
         elif self.failure is None and self.problem.affords(self.state.rows, needed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +70,7 @@ class CMAESStep(Querying, Step):
             MIError: If the package is missing.
         """
         _package()
-        size = state.z[0].numel()
+        size = state.z.shape[1:].numel()
         if size > _LARGEST:
             raise InputError(f"a space of at most {_LARGEST} coordinates for CMAESStep", size, field="space")
         self._strategies.clear()
@@ -79,6 +80,8 @@ class CMAESStep(Querying, Step):
         """Ask for a population of each row; return the new means, shape (R, *candidate_shape)."""
         z, rows = state.z, state.rows
         means, bounds = z.flatten(1).cpu().double().numpy(), problem.bounds
+        if bounds is not None:
+            means = means.clip(*bounds)  # an initial candidate may lie outside
         strategies = [
             self._strategy(key, mean, generator, bounds)
             for key, mean, generator in zip(rows.keys, means, rows.generators, strict=True)
@@ -103,7 +106,7 @@ class CMAESStep(Querying, Step):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what each row's strategy was told: with its generator's state it becomes the same again."""
-        return {"told": {key: dict(told) for key, told in self._told.items()}}
+        return {"told": copy.deepcopy(self._told)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Tell new strategies what the old ones were told."""
@@ -111,7 +114,7 @@ class CMAESStep(Querying, Step):
             generator = torch.Generator()
             generator.set_state(told["generator"])
             self._strategies[key] = strategy = self._new(np.asarray(told["mean"]), generator, told["bounds"])
-            self._told[key] = {**told, "costs": list(told["costs"]), "moved": dict(told["moved"])}
+            self._told[key] = copy.deepcopy(told)
             for iteration, costs in enumerate(told["costs"]):
                 if iteration in told["moved"]:
                     _move(strategy, np.asarray(told["moved"][iteration]))
