@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mi_lightning.data.att import AttFaces
-from mi_lightning.data.base import PersonDataModule, SampleSet, split_per_person
+from mi_lightning.data.base import Modality, PersonDataModule, SampleSet, modality_of, split_per_person
 from mi_lightning.data.olivetti import Olivetti
 from mi_lightning.data.speech.base import LibriSpeech, SpeakerDataModule, SpeakerFolder, Timit
 from mi_lightning.data.speech.voices import SyntheticVoices
@@ -11,6 +11,7 @@ from mi_lightning.data.speech.voices import SyntheticVoices
 __all__ = [
     "AttFaces",
     "LibriSpeech",
+    "Modality",
     "Olivetti",
     "PersonDataModule",
     "SampleSet",
@@ -18,5 +19,6 @@ __all__ = [
     "SpeakerFolder",
     "SyntheticVoices",
     "Timit",
+    "modality_of",
     "split_per_person",
 ]

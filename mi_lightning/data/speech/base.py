@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mi_lightning.data.base import Batch, PersonDataModule, Split, _as_it_is
+from mi_lightning.data.base import Batch, Modality, PersonDataModule, Split, as_it_is
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.extras import load_soundfile
 
@@ -342,6 +342,11 @@ class SpeakerDataModule(PersonDataModule):
         """Full scale on both sides of zero."""
         return (-1.0, 1.0)
 
+    @property
+    def modality(self) -> Modality:
+        """Sound at `sample_rate`."""
+        return Modality("sound", self.input_shape, self.input_range, self.sample_rate)
+
     @cached_property
     def recordings(self) -> tuple[Recording, ...]:
         """The recordings of the corpus.
@@ -604,7 +609,7 @@ class SpeakerDataModule(PersonDataModule):
 
     def _loader(self, data: Dataset[Batch], batch_size: int) -> DataLoader[Batch]:
         """Batches in their order; a generator of its own keeps the loader from drawing a number that it never uses."""
-        return DataLoader(data, batch_size=batch_size, collate_fn=_as_it_is, generator=torch.Generator())
+        return DataLoader(data, batch_size=batch_size, collate_fn=as_it_is, generator=torch.Generator())
 
     def describe(self) -> dict[str, Any]:
         """Say which data these are, in plain values; the digest is over the decoded audio and its labels."""
