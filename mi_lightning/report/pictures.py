@@ -182,3 +182,14 @@ def contact_sheet(
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def stretch_style(pixels: Pixels) -> str:
+    """CSS variables of a filter that spreads the picture's grey levels (1st to 99th percentile) over black to white.
+
+    ``brightness(b) contrast(c)`` maps v to (b v - 1/2) c + 1/2, which takes low to 0 and high to 1 for these b and c.
+    """
+    low, high = (float(value) / 255 for value in np.percentile(pixels, (1, 99)))
+    if high - low < 2 / 255:
+        return ""
+    return f"--b:{1 / (high + low):.3f};--c:{(high + low) / (high - low):.3f}"

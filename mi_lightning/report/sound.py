@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import wave
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.report.pictures import Pixels
-
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.judging.judge import Judgement
 
 _FULL = 32767  # sample of amplitude 1 in 16 bits
 _DEPTH = 70.0  # decibels below the loudest point that a spectrogram shows
@@ -46,9 +41,14 @@ def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None) -> in
     return 16000
 
 
+def full_scale(waves: Tensor) -> Tensor:
+    """Cut off what is beyond full scale; NaN becomes silence."""
+    return waves.nan_to_num(0.0).clamp(-1, 1)
+
+
 def to_int16(waves: Tensor) -> NDArray[np.int16]:
     """Turn waveforms, any shape, full scale at 1, into 16-bit samples; what is beyond is cut off, NaN is silence."""
-    whole: NDArray[np.int16] = (waves.nan_to_num(0.0).clamp(-1, 1) * _FULL).round().short().numpy()
+    whole: NDArray[np.int16] = (full_scale(waves) * _FULL).round().short().numpy()
     return whole
 
 
@@ -105,16 +105,3 @@ def _colours() -> Pixels:
 
     table: Pixels = (colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
     return table
-
-
-def sound_files(result: InversionResult, judgement: Judgement | None, chosen: Tensor, rate: int) -> dict[str, bytes]:
-    """WAV files of the best restart of each label, by name: as found, after the vocoder, and real speech."""
-    files = {}
-    for row in chosen.tolist():
-        stem = f"audio/{result.label[row]:03d}_{re.sub(r'[^A-Za-z0-9-]+', '_', result.name[row])}"
-        files[f"{stem}.wav"] = wav(result.reconstruction[row], rate)
-        if judgement is not None and judgement.vocoded is not None:
-            files[f"{stem}_vocoder.wav"] = wav(judgement.vocoded[row], rate)
-        if judgement is not None and judgement.real is not None:
-            files[f"{stem}_real.wav"] = wav(judgement.real[row], rate)
-    return files

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mi_lightning.errors import MIError
 from mi_lightning.report import pictures, read_results, write_results
-from mi_lightning.report.results import package_versions, run_info, write_atomically
+from mi_lightning.report.origin import package_versions, run_info
 from mi_lightning.report.schema import RESULTS_SCHEMA, problem
 from tests.report.conftest import ATTACK, TARGET, make_judgement, make_result
 
@@ -237,22 +237,6 @@ def test_nothing_but_the_files_stays_and_they_replace_older_ones(run_folder):
     assert (folder / "results.json").stat().st_ino != created
     names = {"results.json", "per_label.csv", "reconstructions.npz", "reconstructions.png"}
     assert {path.name for path in folder.iterdir()} == names
-
-
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "results.json"
-    write_atomically(path, b"old")
-
-    def full(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(MIError, match=r"cannot write .*results\.json: No space left on device"):
-        write_atomically(path, b"new and longer")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_below_a_file_is_one_line(tmp_path, result):

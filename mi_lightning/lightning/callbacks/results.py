@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge
 from mi_lightning.lightning.callbacks.base import InversionCallback
-from mi_lightning.report.results import write_results
+from mi_lightning.report import write_results
 
 if TYPE_CHECKING:
     from mi_lightning.attacks.result import InversionResult
