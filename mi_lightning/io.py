@@ -152,14 +152,14 @@ def read_text(path: str | Path) -> str:
     """Read a text file in UTF-8.
 
     Raises:
-        MIError: If it cannot be read.
+        MIError: If it cannot be read, or is no text.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise MIError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise MIError(f"cannot read {path}: not text in UTF-8 ({one_line(error)})") from error
+        raise MIError(f"{path} is damaged (no text in UTF-8: {one_line(error)})") from error
 
 
 def read_json(path: str | Path) -> Any:

@@ -179,7 +179,7 @@ def test_reading(tmp_path):
     ("read", "content", "words"),
     [
         (read_text, None, r"^cannot read .*file: No such file or directory$"),
-        (read_text, b"\xff", r"^cannot read .*file: not text in UTF-8 \(.*\)$"),
+        (read_text, b"\xff", r"^.*file is damaged \(no text in UTF-8: .*\)$"),
         (read_json, b"{", r"^.*file is damaged \(.*\)$"),
         (read_yaml, None, r"^expected a configuration that can be read, got .*file: No such file or directory$"),
         (read_yaml, b"a: [\n", r"^expected a configuration in YAML, got .*file: .*$"),

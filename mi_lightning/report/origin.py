@@ -6,19 +6,21 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_PACKAGES = ("mi-lightning", "lightning", "torchmetrics", "numpy")
+#: Packages that decide what an attack finds, beside Python and torch.
+PACKAGES = ("mi-lightning", "lightning", "torchmetrics", "numpy")
 
 
-def package_versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that decide what an attack finds."""
+def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
+    """Versions of Python, torch and the packages; None for one that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    for name in _PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # run from a source tree that was not installed

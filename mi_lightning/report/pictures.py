@@ -38,14 +38,16 @@ def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
     (:func:`mi_lightning.judging.functional.into_range`): shown is what was judged.
 
     Args:
-        images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers count as 0.
+        images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers count as 0, infinite ones as the ends of the
+            range.
         input_range: Lowest and highest value of an input.
 
     Returns:
         Shape (N, H, W) for one channel, (N, H, W, 3) for three.
     """
     low, high = input_range
-    shown = into_range(images.detach().float().cpu().nan_to_num(nan=0.0), input_range)
+    finite = images.detach().float().cpu().nan_to_num(nan=0.0, posinf=high, neginf=low)
+    shown = into_range(finite, input_range)
     pixels: Pixels = ((shown - low) / (high - low) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 

@@ -20,7 +20,7 @@ from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import one_line, read_json
 from mi_lightning.report.media import Media, media, sample_rate
-from mi_lightning.report.schema import RESULTS_SCHEMA, SCHEMA_VERSION, problem
+from mi_lightning.report.schema import RESULTS_SCHEMA, SCHEMA_VERSION, from_version_1, problem
 
 #: Arrays that every ``reconstructions.npz`` holds, one line a row.
 ARRAYS = ("reconstruction", "candidate", "label", "restart", "cost", "confidence")
@@ -101,7 +101,9 @@ class RunResults:
 
 
 def read_results(folder: str | Path) -> RunResults:
-    """Read what :func:`write_results` wrote.
+    """Read what :func:`~mi_lightning.report.writing.write_results` wrote, of this or an earlier version.
+
+    What an earlier version wrote is given in the keys of this one; what it did not know is null.
 
     Args:
         folder: The run's folder, or its ``results.json``.
@@ -117,12 +119,16 @@ def read_results(folder: str | Path) -> RunResults:
     try:
         data = read_json(path)
     except MIError as error:
+        if isinstance(error.__cause__, OSError):  # what was found may be whole
+            raise
         raise MIError(f"{error}: run the attack again") from error
     found = data.get("schema_version") if isinstance(data, dict) else None
-    if found != SCHEMA_VERSION:
-        raise MIError(f"expected schema_version {SCHEMA_VERSION}, got {found} in {path}")
+    if found not in (1, SCHEMA_VERSION):
+        raise MIError(f"expected schema_version 1 or {SCHEMA_VERSION}, got {found} in {path}")
+    if found == 1:
+        data = from_version_1(data)
     if wrong := problem(data, RESULTS_SCHEMA):
-        raise MIError(f"{path} does not fit schema version {SCHEMA_VERSION}: {wrong}")
+        raise MIError(f"{path} does not fit schema version {found}: {wrong}")
     return RunResults(path.parent, data)
 
 

@@ -85,7 +85,8 @@ def spectrograms(waves: Tensor, rate: int) -> Pixels:
         Shape (N, height, width, 3); each is as bright as it can be.
     """
     size = max(64, round(0.025 * rate))
-    x = waves.detach().float().cpu().nan_to_num(0.0)[:, 0]
+    x = waves.detach().float().cpu().nan_to_num(nan=0.0, posinf=1.0, neginf=-1.0)[:, 0]
+    x = x / x.abs().amax(1, keepdim=True).clamp_min(1)  # so that the square of a wave out of bounds is a number
     x = torch.nn.functional.pad(x, (0, max(0, size - x.shape[-1])))
     hop = max(1, min(size // 2, (x.shape[-1] - size) // _WIDTH or 1))
     window = torch.hann_window(size)

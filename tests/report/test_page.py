@@ -112,7 +112,13 @@ def test_settings_and_circumstances_are_told(run_folder, tmp_path):
     (folder / "config.yaml").write_text("model:\n  cost: <OneMinusConfidence>\n")
     edit(folder, lambda data: data.update(config="config.yaml"))
     page = page_of([folder], tmp_path)
-    for words in ("ab" * 32, "OneMinusConfidence", "optimizer · lr 0.1", "priors 1 · weight 0.0001", "alpha 5000"):
+    for words in (
+        "ab" * 32,
+        "OneMinusConfidence",
+        "optimizer · lr 0.1",
+        "priors 1 · weight 0.0001",
+        "max iterations 5000",
+    ):
         assert words in page.text
     for words in ("FaceCNN", "command", "torch", "split seed 0"):
         assert words in page.text

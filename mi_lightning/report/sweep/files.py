@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mi_lightning.io import write_atomically
-from mi_lightning.report.curves import Curve, draw_curves
+from mi_lightning.report.curves import Curve, Estimate, draw_curves
 from mi_lightning.report.formats import csv_table, plain
 from mi_lightning.report.origin import package_versions
 from mi_lightning.report.sweep.narrative import reading
@@ -80,7 +81,10 @@ def write_sweep(
         write_atomically(folder / name, content)
 
 
-def _triple(estimate: Mapping[str, float]) -> tuple[float, float, float]:
+def _triple(estimate: Mapping[str, float] | None) -> Estimate:
+    """An estimate for a curve, which has a gap where there is none."""
+    if estimate is None:
+        return math.nan, math.nan, math.nan
     return estimate["value"], estimate["low"], estimate["high"]
 
 

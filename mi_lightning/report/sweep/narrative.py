@@ -7,6 +7,9 @@ from typing import Any
 
 from mi_lightning.report.formats import show
 from mi_lightning.report.sweep.plan import SweepPlan
+from mi_lightning.report.sweep.points import measured
+
+_NOTHING = "nothing is known of it: no run has a number of people who are identified."
 
 
 def reading(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -24,7 +27,7 @@ def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]
         there = {
             other["name"]: point["identification_top1"]["value"]
             for other in series
-            for point in other["points"]
+            for point in measured(other["points"])
             if point["label"] == label and point["identification_top1"]["value"] >= plan.broken_below
         }
         if there:
@@ -39,9 +42,11 @@ def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]
 
 def verdict(plan: SweepPlan, line: Mapping[str, Any]) -> dict[str, str]:
     """Where an attack breaks, for the top of the page: a headline, its unit, and sentences."""
-    found, points, limit = line["breakdown"], line["points"], show(plan.broken_below, "share")
+    found, points, limit = line["breakdown"], measured(line["points"]), show(plan.broken_below, "share")
     head, unit = str(found["label"]), plan.strength.title
-    if found["worked"] is False:
+    if not points:
+        head, unit, text = "not measured", "", f"{_NOTHING[0].upper()}{_NOTHING[1:]}"
+    elif found["worked"] is False:
         head, unit = "says nothing", ""
         text = f"It identifies fewer than {limit} at {plan.strength.reference} already."
     elif all(point["label"] == plan.strength.reference for point in points):
@@ -63,8 +68,10 @@ def verdict(plan: SweepPlan, line: Mapping[str, Any]) -> dict[str, str]:
 
 def _breaks(plan: SweepPlan, line: Mapping[str, Any]) -> str:
     """Where an attack breaks, as the end of a sentence, and what is not known."""
-    found, points, title = line["breakdown"], line["points"], plan.strength.title
+    found, points, title = line["breakdown"], measured(line["points"]), plan.strength.title
     limit = show(plan.broken_below, "share")
+    if not points:
+        return " ".join([_NOTHING, *_unknown(plan, found)])
     share = show(points[-1]["identification_top1"]["value"], "share")
     if found["worked"] is False:
         about = "the defense" if plan.defends else title

@@ -59,6 +59,11 @@ def series_of(plan: SweepPlan, runs: Sequence[SweepRun]) -> list[dict[str, Any]]
     return found
 
 
+def measured(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Points at which somebody counted who is identified."""
+    return [point for point in points if point["identification_top1"] is not None]
+
+
 def breakdown(points: Sequence[Mapping[str, Any]], plan: SweepPlan) -> dict[str, Any]:
     """Say at which strength an attack breaks.
 
@@ -73,17 +78,18 @@ def breakdown(points: Sequence[Mapping[str, Any]], plan: SweepPlan) -> dict[str,
         strength before it; and ``unmeasured``, the strengths of which nothing is known.
     """
     order = plan.strength.rising
-    points = sorted(points, key=lambda point: order.index(point["label"]))
+    points = sorted(measured(points), key=lambda point: order.index(point["label"]))
     below = [point["identification_top1"]["value"] < plan.broken_below for point in points]
     reference_point = next((i for i, point in enumerate(points) if point["label"] == plan.strength.reference), None)
     worked = None if reference_point is None else not below[reference_point]
     first = next((i for i, is_below in enumerate(below) if is_below and i != reference_point), None)
+    before = points[:first]
     return {
         "label": None if first is None else points[first]["label"],
         "strength": None if first is None else points[first]["strength"],
         "identification": None if first is None else points[first]["identification_top1"],
         "accuracy_cost": None if first is None else points[first]["accuracy_cost"],
-        "holds_until": points[-1]["label"] if first is None else points[first - 1]["label"] if first else None,
+        "holds_until": None if not before else before[-1]["label"],
         "stays": first is not None and all(below[first:]),
         "worked": worked,
         "unmeasured": [label for label in order if label not in {point["label"] for point in points}],

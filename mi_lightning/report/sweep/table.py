@@ -30,8 +30,8 @@ def sweep_table(plan: SweepPlan, runs: Sequence[SweepRun]) -> Table:
             continue
         row = [label, show(some["accuracy"]["value"], "share"), show(some["calibration_error"]["value"], "share")]
         for point in here:
-            names = ("evaluator_top1", "identification_top1")
-            row += ["–" if point is None else show(point[name]["value"], "share") for name in names]
+            estimates = [(point or {}).get(name) for name in ("evaluator_top1", "identification_top1")]
+            row += [show(estimate and estimate["value"], "share") for estimate in estimates]
         table.add_row(*row)
     table.caption = "\n".join(reading(plan, series))
     table.caption_justify = "left"
