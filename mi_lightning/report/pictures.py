@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from mi_lightning.data.base import modality_of
 from mi_lightning.judging.functional import into_range
 
 Pixels = NDArray[np.uint8]
@@ -28,7 +29,7 @@ def is_picture(shape: Sequence[int]) -> bool:
         >>> is_picture((1, 112, 92)), is_picture((3200,))
         (True, False)
     """
-    return len(shape) == 3 and shape[0] in (1, 3) and min(shape) > 0
+    return modality_of(shape, (0.0, 1.0)).kind == "picture"
 
 
 def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:

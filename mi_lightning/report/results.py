@@ -19,7 +19,8 @@ from torch import Tensor
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import one_line, read_json
-from mi_lightning.report.media import Media, media, sample_rate
+from mi_lightning.report import sound
+from mi_lightning.report.media import Media, media
 from mi_lightning.report.schema import RESULTS_SCHEMA, SCHEMA_VERSION, from_version_1, problem
 
 #: Arrays that every ``reconstructions.npz`` holds, one line a row.
@@ -62,7 +63,7 @@ class RunResults:
     @cached_property
     def modality(self) -> Modality:
         """What the reconstructions are."""
-        rate = sample_rate(self.data["attack"], self.data.get("data"))
+        rate = sound.sample_rate(self.data["attack"], self.data.get("data"))
         return modality_of(self.data.get("input_shape", ()), self.data.get("input_range", (0.0, 1.0)), rate)
 
     @property

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mi_lightning.data.base import SPEECH_RATE, modality_of
 from mi_lightning.report.pictures import Pixels
 
 _FULL = 32767  # sample of amplitude 1 in 16 bits
@@ -29,16 +30,16 @@ def is_sound(shape: Sequence[int]) -> bool:
         >>> is_sound((1, 3200)), is_sound((1, 112, 92)), is_sound((300,))
         (True, False, False)
     """
-    return len(shape) == 2 and shape[0] == 1
+    return modality_of(shape, (-1.0, 1.0)).kind == "sound"
 
 
 def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None) -> int:
-    """Samples in a second, as the attack or the data of a run say; 16000 where neither does."""
+    """Samples in a second (Hz), as the description of an attack's space or of its data says; 16000 where none does."""
     space = attack.get("space")
     for part in (space if isinstance(space, Mapping) else {}, data or {}):
         if isinstance(rate := part.get("sample_rate"), int):
             return rate
-    return 16000
+    return SPEECH_RATE
 
 
 def full_scale(waves: Tensor) -> Tensor:

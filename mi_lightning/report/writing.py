@@ -18,9 +18,9 @@ from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.io import write_atomically
 from mi_lightning.judging.judge import Judgement, best_rows
-from mi_lightning.report import pictures
+from mi_lightning.report import pictures, sound
 from mi_lightning.report.formats import csv_table, plain
-from mi_lightning.report.media import media, sample_rate
+from mi_lightning.report.media import media
 from mi_lightning.report.media.sheet import known_names
 from mi_lightning.report.origin import package_versions, run_info
 from mi_lightning.report.results import ARRAYS
@@ -56,7 +56,7 @@ def write_results(
     """
     folder = Path(folder)
     chosen = best_rows(result)
-    rate = sample_rate(attack, None if judgement is None else judgement.description.get("data"))
+    rate = sound.sample_rate(attack, None if judgement is None else judgement.description.get("data"))
     modality = modality_of(result.reconstruction.shape[1:], input_range, rate)
     rows = _per_label(result, judgement, chosen)
     data = {

@@ -7,7 +7,6 @@ TensorBoard show of samples of that kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from mi_lightning.data.base import Kind
 from mi_lightning.report.media.base import Media
@@ -28,13 +27,4 @@ def media(kind: Kind) -> Media:
     return MEDIA[kind]
 
 
-def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> int | None:
-    """Samples in a second (Hz), as the description of an attack's space or of its data say; None where neither does."""
-    space = attack.get("space")
-    for part in (space if isinstance(space, Mapping) else {}, data or {}):
-        if isinstance(rate := part.get("sample_rate"), int):
-            return rate
-    return None
-
-
-__all__ = ["MEDIA", "Media", "media", "sample_rate"]
+__all__ = ["MEDIA", "Media", "media"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -123,13 +122,3 @@ class Media:
     def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
         """What a cell of the page shows of a reconstruction: ``picture``, ``closest``, ``stretch``, or ``sounds``."""
         return {}
-
-
-def line_of(arrays: Mapping[str, NDArray[Any]], name: str, index: int) -> NDArray[Any] | None:
-    """One line of an array as a batch of one, None if there is no such array."""
-    return arrays[name][index : index + 1] if name in arrays else None
-
-
-def is_bytes(array: NDArray[Any] | None) -> bool:
-    """Whether an array holds 8-bit values."""
-    return array is not None and array.dtype == np.uint8
