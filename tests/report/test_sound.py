@@ -39,6 +39,12 @@ def test_spectrogram_shows_a_tone_where_it_is():
     assert sound.spectrograms(torch.zeros(2, 1, 100), RATE).shape[0] == 2  # silence, shorter than a window
 
 
+def test_spectrogram_of_a_wave_out_of_all_bounds_is_that_of_the_wave():
+    wave_ = tone(2000, 0.5)[None, None]
+    loud, plain = (sound.spectrograms(scale * wave_, RATE).astype(int) for scale in (1e38, 1.0))
+    assert abs(loud - plain).max() <= 1
+
+
 def test_sixteen_bits_and_back():
     wave_ = tone(100, 0.1)
     torch.testing.assert_close(sound.from_int16(sound.to_int16(wave_)), wave_, atol=2e-5, rtol=0)
