@@ -122,9 +122,7 @@ class Attack:
         stagnation = [] if self.beta is None else [Stagnation(self.beta, self.stagnation_rule)]
         return [*stagnation, *([] if self.gamma is None else [TargetCost(self.gamma)])]
 
-    def engine(
-        self, target: Target, *, stops: Sequence[StopRule] = (), projections: Sequence[Projection] = ()
-    ) -> Runs:
+    def engine(self, target: Target, *, stops: Sequence[StopRule] = (), projections: Sequence[Projection] = ()) -> Runs:
         """Put the attack together for a target; nothing is asked yet.
 
         Args:

@@ -162,7 +162,8 @@ class Engine:
         found = self.findings()
         if len(self.state) or not len(found) or self.problem.cost.tells_confidence:
             return found
-        if self._told is None and self.failure is None and not self.stop_requested and self.problem.affords(self.rows, 1):
+        ended = self.stop_requested or self.failure is not None  # from outside: then nothing more is asked
+        if self._told is None and not ended and self.problem.affords(self.rows, 1):
             self._told = found  # asked at most once
             with self.keep_what_was_found():
                 self._told = ask_confidence(found, self.problem, self.findings.rows(self.rows))

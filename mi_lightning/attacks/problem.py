@@ -1,4 +1,4 @@
-"""The problem that an attack solves: from a candidate to its cost, and to the gradient of what is known without asking."""
+"""The problem that an attack solves: from a candidate to its cost."""
 
 from __future__ import annotations
 

@@ -297,7 +297,7 @@ class Sliding(Wrapper):
         if over or not whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
             return found
         with engine.keep_what_was_found():
-            found = self._asked(found)
+            return self._asked(found)
         return found
 
     def _asked(self, found: InversionResult) -> InversionResult:

@@ -1,4 +1,4 @@
-"""The engine in plain torch: it goes on after it was saved at any report, keeps what was found, and says how it stands."""
+"""The engine in plain torch: it goes on after it was saved, keeps what was found, and says how it stands."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Projection(ABC):
             raise InputError("every >= 1", every, field="every")
         self.every = every
 
-    def bind(self, problem: Problem) -> None:  # noqa: B027  # any problem will do, unless overridden
+    def bind(self, problem: Problem) -> None:  # any problem will do, unless overridden
         """Fit the projection to a problem, before anything else is called.
 
         Raises:
@@ -64,5 +64,5 @@ class Projection(ABC):
         """Return what the projection remembers: plain values and tensors. Nothing, unless overridden."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # nothing to do is a good answer
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # nothing to do is a good answer
         """Go on from what was remembered."""

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge, Judgement, best_rows
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
-from mi_lightning.report import pictures, sound
+from mi_lightning.report.media import media
+from mi_lightning.report.sound import sample_rate
 
 
 class Dashboard(InversionCallback):
@@ -83,7 +85,8 @@ class Dashboard(InversionCallback):
             writer = logger.experiment
             for name in ("iterations", "cost", "confidence"):
                 value = getattr(result, name).float()
-                writer.add_histogram(f"result/{name}", value[value.isfinite()], step)
+                if bool(value.isfinite().any()):  # of rows that all diverged there is nothing to draw
+                    writer.add_histogram(f"result/{name}", value[value.isfinite()], step)
             for name, number in scalars.items():
                 writer.add_scalar(name, number, step)
             # the judge's numbers and the hyperparameters into the run's own folder: SummaryWriter.add_hparams would
@@ -98,11 +101,9 @@ class Dashboard(InversionCallback):
         shown = images[: self.max_pictures]
         if not len(shown):
             return
-        if sound.is_sound(images.shape[1:]):
-            sheet = pictures.grid(sound.spectrograms(shown, sound.sample_rate(inversion.describe(), None)))
-        elif pictures.is_picture(images.shape[1:]):
-            sheet = pictures.grid(pictures.to_pixels(shown, inversion.target.input_range))
-        else:
+        modality = _modality(inversion, images)
+        sheet = media(modality.kind).grid(shown, modality)
+        if sheet is None:
             return
         for logger in _tensorboards(trainer):
             logger.experiment.add_image(
@@ -113,20 +114,20 @@ class Dashboard(InversionCallback):
         self, trainer: Trainer, inversion: Attacking, result: InversionResult, judgement: Judgement | None, step: int
     ) -> None:
         """Add players of the best restart of each voice: as found, after the vocoder, and real speech."""
-        best = best_rows(result)[: self.max_pictures]
-        if not sound.is_sound(result.reconstruction.shape[1:]) or not len(best):
-            return
-        rate = sound.sample_rate(inversion.describe(), None if judgement is None else judgement.description.get("data"))
-        waves = {"found": result.reconstruction}
-        if judgement is not None:
-            waves |= {"vocoder": judgement.vocoded} if judgement.vocoded is not None else {}
-            waves |= {"real": judgement.real} if judgement.real is not None else {}
+        modality = _modality(inversion, result.reconstruction)
+        waves = media(modality.kind).players(result, judgement)
         for logger in _tensorboards(trainer):
-            for row in best.tolist():
+            for row in best_rows(result)[: self.max_pictures].tolist():
                 for kind, wave in waves.items():
                     logger.experiment.add_audio(
-                        f"audio/{result.name[row]}/{kind}", wave[row].nan_to_num(0.0).clamp(-1, 1), step, rate
+                        f"audio/{result.name[row]}/{kind}", wave[row], step, modality.sample_rate or 0
                     )
+
+
+def _modality(inversion: Attacking, samples: Tensor) -> Modality:
+    """What was found: by its shape, and the rate of the space where it is sound."""
+    rate = sample_rate(inversion.describe(), None)
+    return modality_of(samples.shape[1:], inversion.target.input_range, rate)
 
 
 def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:

@@ -7,20 +7,20 @@ from mi_lightning.lightning.callbacks.base import InversionCallback
 
 
 class StagnationStop(InversionCallback, stopping.Stagnation):
-    __doc__ = stopping.Stagnation.__doc__
+    """Stop rows whose cost no longer falls: :class:`mi_lightning.attacks.stopping.Stagnation` on the trainer."""
 
 
 class TargetCostStop(InversionCallback, stopping.TargetCost):
-    __doc__ = stopping.TargetCost.__doc__
+    """Stop rows at a target cost: :class:`mi_lightning.attacks.stopping.TargetCost` on the trainer."""
 
 
 class ProcessDAE(InversionCallback, projections.ProcessDAE):
-    __doc__ = projections.ProcessDAE.__doc__
+    """Process-DAE, Algorithm 2 [F15]: :class:`mi_lightning.attacks.projections.ProcessDAE` on the trainer."""
 
 
 class GriffinLim(InversionCallback, projections.GriffinLim):
-    __doc__ = projections.GriffinLim.__doc__
+    """The vocoder :class:`mi_lightning.attacks.projections.GriffinLim` on the trainer."""
 
 
 class NeuralVocoder(InversionCallback, projections.NeuralVocoder):
-    __doc__ = projections.NeuralVocoder.__doc__
+    """The vocoder :class:`mi_lightning.attacks.projections.NeuralVocoder` on the trainer."""
