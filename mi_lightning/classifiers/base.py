@@ -69,13 +69,13 @@ class Classifier(LightningModule, ABC):
     ) -> None:
         super().__init__()
         if num_classes < 2:
-            raise InputError("num_classes >= 2", num_classes, "--model.num_classes")
+            raise InputError("num_classes >= 2", num_classes, field="num_classes")
         if not input_shape or min(input_shape) < 1:
-            raise InputError("input_shape of positive sizes", tuple(input_shape), "--model.input_shape")
+            raise InputError("input_shape of positive sizes", tuple(input_shape), field="input_shape")
         if len(input_range) != 2 or not input_range[0] < input_range[1]:
-            raise InputError("input_range (low, high) with low < high", tuple(input_range), "--model.input_range")
+            raise InputError("input_range (low, high) with low < high", tuple(input_range), field="input_range")
         if class_names is not None and len(class_names) != num_classes:
-            raise InputError(f"{num_classes} class_names", len(class_names), "--model.class_names")
+            raise InputError(f"{num_classes} class_names", len(class_names), field="class_names")
         self.input_shape = tuple(int(size) for size in input_shape)
         self.num_classes = num_classes
         self.class_names = tuple(map(str, range(num_classes) if class_names is None else class_names))

@@ -31,7 +31,7 @@ def speakers() -> SoftmaxRegression:
 
 def slide(model: SoftmaxRegression, **settings: object) -> InversionResult:
     plain = {
-        "space": SlidingWindows(**SETTINGS, initial=Noise(distribution="laplace", mean=0.0, std=0.3)),
+        "space": SlidingWindows(**SETTINGS, initializer=Noise(distribution="laplace", mean=0.0, std=0.3)),
         "cost": OneMinusConfidence(),
         "max_iterations": 12,
         "block": 5,
@@ -90,9 +90,9 @@ def test_every_window_ends_where_the_next_begins_to_matter(speakers):
     space = SlidingWindows(**SETTINGS)
     space.bind(WhiteBox(speakers))
     assert space.length == SAMPLES + CHUNK
-    assert space.stages == (SAMPLES + CHUNK - CHUNK) // STRIDE + 1 == 7
+    assert space.windows == (SAMPLES + CHUNK - CHUNK) // STRIDE + 1 == 7
     # the last window reaches at least to the end of what is kept
-    assert (space.stages - 1) * STRIDE + CHUNK >= CHUNK // 2 + SAMPLES
+    assert (space.windows - 1) * STRIDE + CHUNK >= CHUNK // 2 + SAMPLES
 
 
 def test_queries_and_iterations_are_summed_over_windows(speakers):
@@ -119,7 +119,7 @@ def test_a_black_box_is_asked_window_by_window(speakers):
     frames = (SAMPLES - CHUNK) // 4 + 1
     assert result.queries.tolist() == [7 * (13 + 12 * 16) + frames] * SPEAKERS
     assert target.queries == int(result.queries.sum())
-    start = SlidingWindows(**SETTINGS, initial=Noise(distribution="laplace", mean=0.0, std=0.3)).final
+    start = SlidingWindows(**SETTINGS, initializer=Noise(distribution="laplace", mean=0.0, std=0.3)).final
     start.bind(WhiteBox(speakers))
     untouched = FrameView(WhiteBox(speakers), shift=4).confidences(start.initial(Rows.grid(range(SPEAKERS), 1, seed=4)))
     assert result.confidence.mean() > untouched.diagonal().mean() + 0.1
@@ -138,8 +138,8 @@ def test_a_budget_ends_the_windows_and_keeps_what_was_found(speakers):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"stride": 0}, r"expected stride >= 1, got 0 \(--model.space.init_args.stride\)"),
-        ({"stride": 9}, r"expected stride <= 8, the window, got 9 \(--model.space.init_args.stride\)"),
+        ({"stride": 0}, r"expected stride >= 1, got 0 \(stride\)"),
+        ({"stride": 9}, r"expected stride <= 8, the window, got 9 \(stride\)"),
         ({"duration": 0.01}, r"expected a duration of one chunk of the target \(0.08 s\) or more, got 0.01 s"),
     ],
 )

@@ -55,15 +55,14 @@ class PublicFaces(GradientFilter):
     ) -> None:
         """Check the arguments and whether there is a generator."""
         super().__init__()
-        flag = "--model.gradient_filter.init_args"
         if not 1 <= components < count:
-            raise InputError(f"1 <= components < count = {count}", components, f"{flag}.components")
+            raise InputError(f"1 <= components < count = {count}", components, field="components")
         if not 0 <= power < math.inf:
-            raise InputError("a finite power >= 0", power, f"{flag}.power")
+            raise InputError("a finite power >= 0", power, field="power")
         if not 0 <= rest < math.inf:
-            raise InputError("a finite rest >= 0", rest, f"{flag}.rest")
-        check_crop(crop, f"{flag}.crop")
-        load_generator(find_weights(weights, f"{flag}.weights"), f"{flag}.weights")  # so that a mistake is told at once
+            raise InputError("a finite rest >= 0", rest, field="rest")
+        check_crop(crop)
+        load_generator(find_weights(weights))  # so that a mistake is told at once
         self.components, self.power, self.rest, self.rest_filter = components, power, rest, rest_filter
         self.count, self.seed, self.crop, self.weights, self.cache = count, seed, crop, weights, cache
         self._bases: dict[tuple[torch.Size, torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}

@@ -1,0 +1,114 @@
+"""Vocoders as a projection: what a spectrogram cannot say is taken out of a waveform."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.projections.base import Projection
+from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.spaces.disguised_speech import DisguisedSpeech
+from mi_lightning.errors import InputError
+from mi_lightning.nn.vocoder import GriffinLimVocoder, VocosVocoder, same_loudness
+
+
+class Vocoder(Projection):
+    """Pass waveforms through a vocoder every few iterations, as loud as they were.
+
+    A judge scores every reconstruction as it was found and after this vocoder, whether or not it took part in the
+    attack.
+
+    Args:
+        vocoder: Turns waveforms (N, 1, samples) into waveforms of the same shape.
+        every: Iterations between two projections, at least 1; only what was found at the end passes if None.
+    """
+
+    def __init__(self, vocoder: nn.Module, every: int | None) -> None:
+        """Keep the vocoder."""
+        super().__init__(every)
+        self.vocoder = vocoder
+
+    def bind(self, problem: Problem) -> None:
+        """See that candidates are waveforms, and load what the vocoder needs before any work is done.
+
+        Raises:
+            InputError: If they are none.
+            MIError: If a package is missing.
+        """
+        candidate = problem.space.initial(Rows.grid([0], 1, seed=0))
+        shape = tuple(candidate.shape[1:])
+        if len(shape) != 2 or shape[0] != 1 or (self.every and isinstance(problem.space, DisguisedSpeech)):
+            raise InputError(f"candidates (1, samples) for {type(self).__name__}", shape)
+        self._range = problem.target.input_range
+        self.apply(candidate)
+
+    def apply(self, z: Tensor) -> Tensor:
+        """Pass waveforms through the vocoder, within the range of the target's inputs."""
+        return self.project(z, self._range)
+
+    @torch.no_grad()
+    def project(self, x: Tensor, input_range: tuple[float, float]) -> Tensor:
+        """Pass waveforms through the vocoder, as loud as they were, within the range; same shape."""
+        return same_loudness(self.vocoder(x), x, input_range)
+
+
+class GriffinLim(Vocoder):
+    """Amplitudes of the spectrogram only, on a mel or linear scale, phases by Griffin and Lim (IEEE TASSP 1984).
+
+    Args:
+        every: Iterations between two projections, at least 1; only what was found at the end passes if None.
+        scale: ``"mel"`` or ``"linear"`` frequencies.
+        sample_rate: Samples in a second.
+        n_fft: Samples of a window.
+        hop: Samples between two windows.
+        mels: Mel bands.
+        iterations: Iterations of Griffin-Lim in a projection.
+
+    Raises:
+        InputError: If an argument is outside its range.
+        MIError: When an attack starts, if torchaudio cannot be imported.
+    """
+
+    def __init__(
+        self,
+        every: int | None = None,
+        scale: Literal["mel", "linear"] = "mel",
+        sample_rate: int = 16000,
+        n_fft: int = 1024,
+        hop: int = 256,
+        mels: int = 80,
+        iterations: int = 32,
+    ) -> None:
+        """Check the arguments."""
+        vocoder = GriffinLimVocoder(
+            scale=scale, sample_rate=sample_rate, n_fft=n_fft, hop=hop, mels=mels, iterations=iterations
+        )
+        super().__init__(vocoder, every)
+
+
+class NeuralVocoder(Vocoder):
+    """The neural vocoder Vocos [Siuzdak, ICLR 2024], of the package ``vocos``.
+
+    Args:
+        every: Iterations between two projections, at least 1; only what was found at the end passes if None.
+        weights: Folder with ``config.yaml`` and ``pytorch_model.bin``, or a name on the hub of Hugging Face.
+        sample_rate: Samples in a second of the waveforms.
+        model_rate: Samples in a second that the network was trained for.
+
+    Raises:
+        InputError: If an argument is outside its range, or (when an attack starts) there are no such weights.
+        MIError: When an attack starts, if vocos or torchaudio cannot be imported.
+    """
+
+    def __init__(
+        self,
+        every: int | None = None,
+        weights: str = "charactr/vocos-mel-24khz",
+        sample_rate: int = 16000,
+        model_rate: int = 24000,
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(VocosVocoder(weights=weights, sample_rate=sample_rate, model_rate=model_rate), every)
