@@ -35,6 +35,7 @@ from mi_lightning.attacks.initializers import MidGrey, NaturalNoise, Noise, Publ
 from mi_lightning.attacks.priors import L2, CodeNorm
 from mi_lightning.attacks.projections import ProcessDAE
 from mi_lightning.attacks.spaces import DisguisedSpeech, LatentSpace, PixelSpace, SlidingWindows, WaveformSpace
+from mi_lightning.attacks.steps.gradient import OptimizerFactory
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.public_models import FaceDecoder
 
@@ -89,9 +90,8 @@ def latent_descent(*, lr: float = 0.002, momentum: float = 0.9, every: int = 8, 
 
     -log p on the code, by few steps of one size.
     """
-    ours = {"cost": NegativeLogConfidence(), "gradient_filter": UnitRMS()}
-    limits = {"max_iterations": 32, "beta": None, "gamma": None}
-    return latent(lr=lr, momentum=momentum, every=every, **ours | limits | settings)
+    ours = {"cost": NegativeLogConfidence(), "gradient_filter": UnitRMS(), "max_iterations": 32}
+    return latent(lr=lr, momentum=momentum, every=every, **ours | {"beta": None, "gamma": None} | settings)
 
 
 def gradient_descent(*, blur: float = 1.5, lr: float = 3e-4, momentum: float = 0.9, **settings: Any) -> Attack:
@@ -156,8 +156,7 @@ def gan(
 ) -> Attack:
     """The code of a public generator of faces, kept normal by a prior of ``weight`` (ours); the whole model.
 
-    The odds, by Adam, from the best of twelve codes. Needs the extra ``priors``, or the ``weights`` of a generator. Two
-    queries.
+    The odds, by Adam, from the best of 12 codes; two queries. Needs the extra ``priors`` or ``weights`` of a generator.
     """
     return _attack(
         settings,
@@ -385,12 +384,12 @@ def _from_grey(settings: dict[str, Any], **own: Any) -> Attack:
     return _attack(settings, **{"space": PixelSpace(initializer=MidGrey()), "cost": NegativeLogConfidence()} | own)
 
 
-def _sgd(lr: float, momentum: float = 0.0) -> partial[torch.optim.Optimizer]:
+def _sgd(lr: float, momentum: float = 0.0) -> OptimizerFactory:
     """Steps along the gradient."""
     return partial(torch.optim.SGD, lr=lr, momentum=momentum)
 
 
-def _adam(lr: float) -> partial[torch.optim.Optimizer]:
+def _adam(lr: float) -> OptimizerFactory:
     """Steps of Adam."""
     return partial(torch.optim.Adam, lr=lr)
 
