@@ -76,7 +76,7 @@ _OLD_INVERSIONS = {
     "voices_sincnet_standard": "target/voices_sincnet attack/standard",
 }
 
-#: Configurations, by their path below `configs/` -> the new path of a classifier, the flags that say the same of an attack.
+#: Configurations, by their path below `configs/` -> the new path of a classifier, the flags that do the same attack.
 OLD_CONFIGS: Final[dict[str, str]] = {f"fit/{name}.yaml": f"classifier/{name}.yaml" for name in _OLD_FITS.split()} | {
     f"invert/{old}.yaml": " ".join(f"--config {name}.yaml" for name in new.split())
     for old, new in _OLD_INVERSIONS.items()
