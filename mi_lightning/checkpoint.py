@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from mi_lightning.errors import MIError
+
+
+def class_path(cls: type) -> str:
+    """Give the shortest dotted path by which ``cls`` can be imported."""
+    module, name = cls.__module__, cls.__qualname__
+    while getattr(sys.modules.get(module.rpartition(".")[0]), name, None) is cls:
+        module = module.rpartition(".")[0]
+    return f"{module}.{name}"
 
 
 def weights_digest(module: nn.Module) -> str:

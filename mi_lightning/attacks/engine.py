@@ -79,12 +79,12 @@ class Engine:
                     if self.is_over():
                         break
                     self.iterate()
-                    if not self.step.needs_gradients and not bool(self.state.active.all()):
+                    if not self.step.needs_gradients and self.drop_stopped(but_all=True):
                         break  # a query is dear: rows that have stopped leave at once
             if self.state.iteration >= self.max_iterations:
                 self.state.stop(None, "max_iterations")
             report = report_on(self.state, self.problem)
-            self._drop_stopped()
+            self.drop_stopped()
             yield report
 
     def iterate(self) -> None:
@@ -153,7 +153,7 @@ class Engine:
     def interrupt(self) -> None:
         """End the attack where it is: rows that run stop with what they have."""
         self.state.stop(None, "interrupted")
-        self._drop_stopped()
+        self.drop_stopped()
 
     @property
     def result(self) -> InversionResult:
@@ -171,12 +171,13 @@ class Engine:
         """Return the best iterates so far of all rows, in their order, stopped or not."""
         return self.findings(self.state)
 
-    def _drop_stopped(self) -> None:
-        """Take the rows that have stopped out of the batch: here alone the host waits for the device."""
-        keep = self.state.active.nonzero()[:, 0]
-        if len(keep) < len(self.state):
+    def drop_stopped(self, *, but_all: bool = False) -> bool:
+        """Take stopped rows out of the batch, if asked so only while others go on; return whether all have stopped."""
+        keep = self.state.active.nonzero()[:, 0]  # here alone the host waits for the device
+        if len(keep) < len(self.state) and (len(keep) or not but_all):
             self.findings.leave(self.state)
             self._keep(keep)
+        return len(keep) == 0
 
     def _keep(self, index: Tensor) -> None:
         """Go on with the chosen rows: everything that has one place a row is indexed."""

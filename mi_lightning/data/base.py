@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -11,10 +12,114 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mi_lightning.checkpoint import class_path
 from mi_lightning.errors import InputError
 
 Split = Literal["random", "first"]
 Batch = tuple[Tensor, Tensor]
+Kind = Literal["picture", "sound", "other"]
+#: Names of the dimensions of a sample of each kind, without the batch; of other kinds nothing is known.
+AXES: dict[Kind, tuple[str, ...]] = {
+    "picture": ("channel", "height", "width"),
+    "sound": ("channel", "time"),
+    "other": (),
+}
+SPEECH_RATE = 16000  # Hz, of speech corpora and of what recognises speakers, where nothing says another rate
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What the samples of a data set (or the inputs of a target) are: plain facts, asked by judges and reports.
+
+    Attributes:
+        kind: ``"picture"`` (1 or 3 channels, height, width), ``"sound"`` (1, samples) or ``"other"``.
+        shape: Shape of one sample, without the batch.
+        value_range: Least and greatest value of a sample: black and white, or full scale on both sides of zero.
+        sample_rate: Samples in a second (Hz) of a sound; None for anything else.
+
+    Raises:
+        InputError: If these facts contradict each other.
+
+    Example:
+        >>> Modality("sound", (1, 3200), (-1.0, 1.0), 16000).axes
+        ('channel', 'time')
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    value_range: tuple[float, float]
+    sample_rate: int | None = None
+
+    def __post_init__(self) -> None:
+        """See that the facts fit each other."""
+        if self.kind not in AXES:
+            raise InputError(f"a kind of {', '.join(AXES)}", self.kind, "kind")
+        if self.kind != "other" and _kind_of(self.shape) != self.kind:
+            raise InputError(f"the shape of a {self.kind}: {', '.join(self.axes)}", self.shape, "shape")
+        low, high = self.value_range
+        if not low < high:
+            raise InputError("a least value below the greatest", self.value_range, "value_range")
+        if self.kind == "sound" and (self.sample_rate is None or self.sample_rate < 1):
+            raise InputError("sample_rate >= 1 (Hz) of a sound", self.sample_rate, "sample_rate")
+        if self.kind != "sound" and self.sample_rate is not None:
+            raise InputError(f"no sample_rate of what is no sound ({self.kind})", self.sample_rate, "sample_rate")
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the dimensions of `shape`; empty where nothing is known of them."""
+        return AXES[self.kind]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for results and checkpoints; `from_dict` reads them."""
+        return {
+            "kind": self.kind,
+            "axes": list(self.axes),
+            "shape": list(self.shape),
+            "value_range": list(self.value_range),
+            "sample_rate": self.sample_rate,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Modality:
+        """Read what `as_dict` gave.
+
+        Raises:
+            InputError: If it is not that.
+        """
+        try:
+            shape = tuple(int(side) for side in plain["shape"])
+            low, high = (float(value) for value in plain["value_range"])
+            return cls(plain["kind"], shape, (low, high), plain["sample_rate"])
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError("a modality: kind, shape, value_range, sample_rate", dict(plain)) from error
+
+
+def _kind_of(shape: Sequence[int]) -> Kind:
+    """Kind of samples of a shape."""
+    if len(shape) == 3 and shape[0] in (1, 3) and min(shape) > 0:
+        return "picture"
+    return "sound" if len(shape) == 2 and shape[0] == 1 and shape[1] > 0 else "other"
+
+
+def modality_of(input_shape: Sequence[int], input_range: Sequence[float], sample_rate: int | None = None) -> Modality:
+    """Tell the modality by the shape, where no data say it: a target, a run of an earlier version.
+
+    Args:
+        input_shape: Shape of one sample, without the batch: (1 or 3, height, width) is a picture, (1, samples) a sound.
+        input_range: Least and greatest value of a sample.
+        sample_rate: Hz, of a sound; 16000 if nothing says it. Of anything else it is not looked at.
+
+    Example:
+        >>> [modality_of(shape, (0.0, 1.0)).kind for shape in ((3, 64, 64), (1, 3200), (300,))]
+        ['picture', 'sound', 'other']
+    """
+    shape = tuple(int(side) for side in input_shape)
+    kind = _kind_of(shape)
+    low, high = input_range
+    rate = (SPEECH_RATE if sample_rate is None else int(sample_rate)) if kind == "sound" else None
+    return Modality(kind, shape, (float(low), float(high)), rate)
 
 
 class SampleSet(Dataset[Batch]):
@@ -41,7 +146,7 @@ class SampleSet(Dataset[Batch]):
         return self.x[index], self.y[index]
 
 
-def _as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Any) -> Any:
     """Collate nothing: `SampleSet` hands out whole batches (a function of the module, so that it can be pickled)."""
     return batch
 
@@ -63,9 +168,9 @@ def split_per_person(y: Tensor, test_per_person: int, split: Split, seed: int) -
         InputError: If a person has too few samples, or the numbers make no split.
     """
     if test_per_person < 1:
-        raise InputError("test_per_person >= 1", test_per_person, "--data.test_per_person")
+        raise InputError("test_per_person >= 1", test_per_person, "test_per_person")
     if split not in ("random", "first"):
-        raise InputError("split random or first", split, "--data.split")
+        raise InputError("split random or first", split, "split")
     generator = torch.Generator().manual_seed(seed)
     train, test = [], []
     for label in y.unique().tolist():
@@ -74,7 +179,7 @@ def split_per_person(y: Tensor, test_per_person: int, split: Split, seed: int) -
             raise InputError(
                 f"fewer test images a person than the {len(index)} of person {label}",
                 test_per_person,
-                "--data.test_per_person",
+                "test_per_person",
             )
         if split == "random":
             index = index[torch.randperm(len(index), generator=generator)]
@@ -111,10 +216,10 @@ class PersonDataModule(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         if batch_size < 1:
-            raise InputError("batch_size >= 1", batch_size, "--data.batch_size")
+            raise InputError("batch_size >= 1", batch_size, "batch_size")
         for name, seed in (("split_seed", split_seed), ("order_seed", order_seed)):
             if seed is not None and seed < 0:
-                raise InputError(f"{name} >= 0", seed, f"--data.{name}")
+                raise InputError(f"{name} >= 0", seed, f"{name}")
         self.split: Split = split
         self.split_seed = split_seed
         self.batch_size = batch_size
@@ -135,6 +240,11 @@ class PersonDataModule(LightningDataModule, ABC):
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
         """Name of each person, in the order of the labels."""
+
+    @property
+    def modality(self) -> Modality:
+        """What the samples are: by their shape and range, unless a data module says more."""
+        return modality_of(self.input_shape, self.input_range)
 
     @property
     def num_classes(self) -> int:
@@ -160,18 +270,19 @@ class PersonDataModule(LightningDataModule, ABC):
             batch_size=self.batch_size,
             shuffle=True,
             generator=generator,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
         )
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Test batches in the order of the files; big ones, since no gradient is kept."""
-        return DataLoader(SampleSet(self.test_x, self.test_y), batch_size=256, collate_fn=_as_it_is)
+        return DataLoader(SampleSet(self.test_x, self.test_y), batch_size=256, collate_fn=as_it_is)
 
     def describe(self) -> dict[str, Any]:
         """Say which data these are, in plain values: it goes into checkpoints and results."""
         self.setup()
         return {
-            "class_path": f"mi_lightning.data.{type(self).__name__}",
+            "class_path": class_path(type(self)),
+            "modality": self.modality.as_dict(),
             "split": self.split,
             "split_seed": self.split_seed,
             "order_seed": self.order_seed,

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from lightning.pytorch import Trainer
 
+from mi_lightning.attacks.projections.vocoder import Vocoder
+from mi_lightning.attacks.result import InversionResult
 from mi_lightning.checkpoint import weights_digest
 from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.data.base import PersonDataModule
@@ -20,13 +21,8 @@ from mi_lightning.errors import InputError, MIError
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.speech_judge import SpeechJudge, is_speech
 from mi_lightning.lightning import strategies
-from mi_lightning.lightning.callbacks.vocoder import VocoderStage
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.targets.white_box import WhiteBox
-
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-
 
 strategies.register()
 
@@ -69,9 +65,9 @@ class InversionTrainer(Trainer):
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
         model.stop_requested = False
-        model.preflight()  # before any file is written
+        model.preflight(self.callbacks)  # type: ignore[attr-defined]  # before any file is written
         self._check_devices(model)  # before any process is started
-        vocoder = next((callback for callback in self.callbacks if isinstance(callback, VocoderStage)), None)  # type: ignore[attr-defined]
+        vocoder = next((part for part in [*self.callbacks, *model.attack.projections] if isinstance(part, Vocoder)), None)  # type: ignore[attr-defined]
         self.judge = make_judge(model, datamodule, evaluator_ckpt, vocoder)
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "--trainer.logger or --trainer.default_root_dir")
@@ -105,7 +101,7 @@ def make_judge(
     model: Inversion,
     datamodule: PersonDataModule | None,
     evaluator_ckpt: str | None,
-    vocoder: VocoderStage | None = None,
+    vocoder: Vocoder | None = None,
 ) -> Judge | None:
     """Load the evaluator and the references, and refuse what would make the judgement worthless.
 

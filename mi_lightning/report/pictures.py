@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from mi_lightning.judging.functional import into_range
+from mi_lightning.judging.likeness import into_range
 
 Pixels = NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
     """Turn inputs into what a screen shows: the input range becomes 0 to 255.
 
     An image that leaves the range is first brought into it as the judge does
-    (:func:`mi_lightning.judging.functional.into_range`): shown is what was judged.
+    (:func:`mi_lightning.judging.likeness.into_range`): shown is what was judged.
 
     Args:
         images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers count as 0.

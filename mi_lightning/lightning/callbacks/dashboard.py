@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -12,12 +12,11 @@ from torch import Tensor
 
 from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge, Judgement, best_rows
-from mi_lightning.lightning.callbacks.base import InversionCallback
+from mi_lightning.attacks.findings import Report
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
 from mi_lightning.report import pictures, sound
 
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.lightning.module import Inversion
 
 
 class Dashboard(InversionCallback):
@@ -30,7 +29,7 @@ class Dashboard(InversionCallback):
     where the trainer has no TensorBoard logger.
 
     Args:
-        every: Blocks between two grids, at least 1.
+        every: Reports between two grids, at least 1.
         max_pictures: Pictures in a grid at most.
 
     Raises:
@@ -44,34 +43,28 @@ class Dashboard(InversionCallback):
         if max_pictures < 1:
             raise InputError("max_pictures >= 1", max_pictures, "max_pictures of Dashboard")
         self.every, self.max_pictures = every, max_pictures
-        self._blocks = self._offset = self._iteration = 0
+        self._reports = self._iterations = 0
 
-    def on_inversion_start(self, trainer: Trainer, inversion: Inversion) -> None:
-        """Start to count."""
-        self._blocks = self._offset = self._iteration = 0
+    def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
+        """Show where the attack starts."""
+        self._reports = self._iterations = 0
+        self._show(trainer, inversion)
 
-    def on_chunk_start(self, trainer: Trainer, inversion: Inversion) -> None:
-        """Show where the attack starts; go on counting where the last chunk of rows ended."""
-        self._offset += self._iteration
-        self._iteration = 0
-        if self._offset == 0:
+    def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
+        """Show the best candidates so far, every few reports."""
+        self._reports += 1
+        self._iterations = report.part * inversion.attack.max_iterations + report.iteration
+        if self._reports % self.every == 0:
             self._show(trainer, inversion)
 
-    def on_block_end(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        """Show the best candidates so far, every few blocks."""
-        self._blocks += 1
-        self._iteration = iteration
-        if self._blocks % self.every == 0:
-            self._show(trainer, inversion)
-
-    def on_inversion_end(self, trainer: Trainer, inversion: Inversion, result: InversionResult) -> None:
+    def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Show the results and what the judge says of them."""
         loggers = _tensorboards(trainer)
         if not loggers:
             return
         judge = getattr(trainer, "judge", None)
         judgement = judge.judge(result) if isinstance(judge, Judge) else None
-        step = self._offset + self._iteration
+        step = self._iterations
         final = {
             "result/cost_mean": float(result.cost.mean()),
             "result/confidence_mean": float(result.confidence.mean()),
@@ -86,7 +79,7 @@ class Dashboard(InversionCallback):
                 scalars |= {f"controls/{control}/{name}": value for name, value in numbers.items()}
         self._show_pictures(trainer, inversion, result.reconstruction, step)
         self._play(trainer, inversion, result, judgement, step)
-        parameters = _flat({"attack": inversion.describe(), "target": inversion.target.describe()})
+        parameters = _flat({"attack": inversion.describe(trainer.callbacks), "target": inversion.target.describe()})
         for logger in loggers:
             writer = logger.experiment
             for name in ("iterations", "cost", "confidence"):
@@ -98,11 +91,11 @@ class Dashboard(InversionCallback):
             # make a second run of them
             logger.log_hyperparams(parameters, {k: v for k, v in final.items() if math.isfinite(v)}, step)
 
-    def _show(self, trainer: Trainer, inversion: Inversion) -> None:
+    def _show(self, trainer: Trainer, inversion: Attacking) -> None:
         if _tensorboards(trainer):
-            self._show_pictures(trainer, inversion, inversion.best_reconstructions(), self._offset + self._iteration)
+            self._show_pictures(trainer, inversion, inversion.progress().reconstruction, self._iterations)
 
-    def _show_pictures(self, trainer: Trainer, inversion: Inversion, images: Tensor, step: int) -> None:
+    def _show_pictures(self, trainer: Trainer, inversion: Attacking, images: Tensor, step: int) -> None:
         shown = images[: self.max_pictures]
         if not len(shown):
             return
@@ -118,7 +111,7 @@ class Dashboard(InversionCallback):
             )
 
     def _play(
-        self, trainer: Trainer, inversion: Inversion, result: InversionResult, judgement: Judgement | None, step: int
+        self, trainer: Trainer, inversion: Attacking, result: InversionResult, judgement: Judgement | None, step: int
     ) -> None:
         """Add players of the best restart of each voice: as found, after the vocoder, and real speech."""
         best = best_rows(result)[: self.max_pictures]

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lightning.pytorch import Trainer
 
 from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge
-from mi_lightning.lightning.callbacks.base import InversionCallback
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
 from mi_lightning.report.results import write_results
 
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.lightning.module import Inversion
 
 
 _FLAG = "--trainer.logger.init_args.save_dir or --trainer.default_root_dir"
@@ -46,7 +43,7 @@ class ResultsWriter(InversionCallback):
         if trainer.is_global_zero:
             check_writable(folder, _FLAG if self.folder is None else "folder of ResultsWriter")
 
-    def on_inversion_end(self, trainer: Trainer, inversion: Inversion, result: InversionResult) -> None:
+    def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Judge and write, on one process."""
         folder = self._folder(trainer)
         if not trainer.is_global_zero:
@@ -58,7 +55,7 @@ class ResultsWriter(InversionCallback):
             result,
             judge.judge(result) if isinstance(judge, Judge) else None,
             target=target.describe(),
-            attack=inversion.describe(),
+            attack=inversion.describe(trainer.callbacks),
             input_range=target.input_range,
         )
 
