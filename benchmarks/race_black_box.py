@@ -1,6 +1,6 @@
 """Race of black-box attacks: this project against the loop that asks for one image at a time.
 
-One trained softmax classifier, SPSA with the parameters of ``configs/invert/att_softmax_spsa.yaml``, in one run and in
+One trained softmax classifier, SPSA with the parameters of ``configs/attack/spsa.yaml``, in one run and in
 turn:
 
 1. *One image at a time*, as earlier reproductions do it: for each person, for each pair, draw the signs, clamp the two

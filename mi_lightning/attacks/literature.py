@@ -193,7 +193,7 @@ def spsa(*, pairs: int = 128, delta: float = 0.01, lr: float = 0.01, **settings:
     )
 
 
-def query_descent(
+def blurred_spsa(
     *, pairs: int = 64, delta: float = 0.01, blur: float = 3.0, lr: float = 0.05, momentum: float = 0.9, **settings: Any
 ) -> Attack:
     """The best known by queries (ours): blurred SPSA [S92] on -log p; confidences, 2 ``pairs`` + 1 queries."""
@@ -207,8 +207,8 @@ def query_descent(
 
 
 def nes(*, pairs: int = 64, sigma: float = 0.01, **settings: Any) -> Attack:
-    """:func:`query_descent` by natural evolution strategies (Wierstra et al. 2014), as dear; confidences."""
-    return query_descent(**{"estimator": NES(pairs=pairs, sigma=sigma)} | settings)
+    """:func:`blurred_spsa` by natural evolution strategies (Wierstra et al. 2014), as dear; confidences."""
+    return blurred_spsa(**{"estimator": NES(pairs=pairs, sigma=sigma)} | settings)
 
 
 def finite_differences(

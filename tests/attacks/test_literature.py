@@ -51,8 +51,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "process_dae": {},
     "public_faces": {},
     "public_speech": {},
-    "query_descent": {},
-    "query_descent_olivetti": {
+    "blurred_spsa": {},
+    "blurred_spsa_olivetti": {
         "gradient_filter": FilterChain(filters=[GaussianBlur(sigma=2.0), UnitRMS()]),
         "lr": 3e-4,
         "max_iterations": 60,
