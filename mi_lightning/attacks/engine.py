@@ -21,6 +21,7 @@ from mi_lightning.targets.base import TargetError
 
 _PARTS = ("step", "selection", "findings")  # in the order in which they are loaded
 
+
 class Engine:
     """Minimises the cost of each row's candidate, and keeps the best iterate of each.
 

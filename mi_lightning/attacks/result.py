@@ -92,13 +92,20 @@ class InversionResult:
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in state.items()})
 
     @staticmethod
+    def empty() -> InversionResult:
+        """Return a result without rows."""
+        none, whole = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+        return InversionResult(whole, (), whole, none, none, none, none, whole, (), whole, none)
+
+    @staticmethod
     def concatenate(parts: Sequence[InversionResult]) -> InversionResult:
-        """Join results of chunks or processes, rows in the order given."""
-        if len(parts) == 1:
-            return parts[0]
+        """Join results of parts or processes, rows in the order given; of nothing, a result without rows."""
+        found = [part for part in parts if len(part)]
+        if len(found) < 2:
+            return found[0] if found else InversionResult.empty()
         joined: dict[str, Any] = {}
         for each in fields(InversionResult):
-            values = [getattr(part, each.name) for part in parts]
+            values = [getattr(part, each.name) for part in found]
             tensors = isinstance(values[0], Tensor)
             joined[each.name] = torch.cat(values) if tensors else tuple(item for value in values for item in value)
         return InversionResult(**joined)

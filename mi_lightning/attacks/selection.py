@@ -77,7 +77,9 @@ class RobustConfidence(Selection):
     def score(self, problem: Problem, z: Tensor, state: RowState, evaluation: Evaluation) -> Tensor:
         """Return minus the mean confidence over the changed copies, shape (R,), in [-1, 0]."""
         if not problem.space.asks_about_inputs:
-            raise InputError("a space whose inputs the target is asked about", type(problem.space).__name__, "selection")
+            raise InputError(
+                "a space whose inputs the target is asked about", type(problem.space).__name__, "selection"
+            )
         x, total = problem.space.decode(z), torch.zeros_like(evaluation.total)
         for sample in range(self.samples):
             changed = x

@@ -322,7 +322,8 @@ class Sliding(Wrapper):
     def interrupt(self) -> None:
         """End the attack where it is."""
         if self._result is None:
-            self.engine.stop_requested = True
+            if len(self.engine.state) or len(self._windows) + 1 < self.parts:  # else only the last question is left
+                self.engine.stop_requested = True
             self.engine.interrupt()
             self._end_window()
 

@@ -90,10 +90,10 @@ class InversionTrainer(Trainer):
         """
         if self.world_size > 1 and not isinstance(self.strategy, strategies.RowShardStrategy):
             given = type(self.strategy).__name__
-            raise InputError("row_shard for an attack on several devices", given, "--trainer.strategy")
+            raise InputError("row_shard for an attack on several devices", given, field="strategy")
         if self.world_size > model.total_rows:
             raise InputError(
-                f"at most {model.total_rows} devices for {model.total_rows} rows", self.world_size, "--trainer.devices"
+                f"at most {model.total_rows} devices for {model.total_rows} rows", self.world_size, field="devices"
             )
 
 

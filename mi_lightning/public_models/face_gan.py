@@ -1,4 +1,4 @@
-"""Faces of other people as a prior: samples of a public generator, their mean, their principal components, their codes.
+"""Faces of other people: a public generator, faces that it makes of random codes, and the generator as a decoder.
 
 The generator comes with the package ``gan-face-generate`` (MIT; ``pip install 'mi-lightning[priors]'``), trained on
 rendered faces (DigiFace-1M). Any file of the same form will do, and none of what is here has seen the target's people.
@@ -226,28 +226,6 @@ def check_grey(shape: tuple[int, ...]) -> None:
     """
     if len(shape) != 3 or shape[0] != 1:
         raise InputError("grey pictures (1, height, width) for public faces", tuple(shape))
-
-
-def principal_components(samples: Tensor, count: int, *, rounds: int = 3) -> tuple[Tensor, Tensor]:
-    """Return the directions in which samples vary most, by a block power iteration from a fixed random start.
-
-    Source: Halko, Martinsson, Tropp, *Finding structure with randomness*, SIAM Review 53 (2011), algorithm 4.4.
-
-    Args:
-        samples: Samples of mean zero, shape (N, D), N and D at least ``count``.
-        count: Number of directions.
-        rounds: Iterations; the error falls with the (2 rounds + 1)-th power of the ratio of the eigenvalues.
-
-    Returns:
-        Orthonormal directions, shape (D, count), and their variances, shape (count,), the greatest first.
-    """
-    wide = min(count + 20, *samples.shape)
-    basis = torch.randn(samples.shape[1], wide, generator=torch.Generator().manual_seed(0)).to(samples)
-    for _ in range(rounds):
-        basis = torch.linalg.qr(samples.T @ (samples @ basis)).Q
-    scores = samples @ basis
-    variance, turn = torch.linalg.eigh(scores.T @ scores / len(samples))
-    return (basis @ turn.flip(1)[:, :count]).contiguous(), variance.flip(0)[:count].clamp_min(0)
 
 
 class FaceDecoder(FittedDecoder):

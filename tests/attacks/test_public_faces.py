@@ -13,7 +13,7 @@ from PIL import Image
 
 from mi_lightning.attacks.costs.negative_log_confidence import NegativeLogConfidence
 from mi_lightning.attacks.filters.chain import FilterChain
-from mi_lightning.attacks.filters.public_faces import PublicFaces
+from mi_lightning.attacks.filters.public_faces import PublicFaces, principal_components
 from mi_lightning.attacks.filters.unit_rms import UnitRMS
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.initializers.public_mean import PublicMean
@@ -33,7 +33,6 @@ from mi_lightning.public_models.face_gan import (
     cache_folder,
     find_weights,
     framed_faces,
-    principal_components,
     resampling_matrix,
     sample_faces,
 )

@@ -34,7 +34,7 @@ def slide(model: SoftmaxRegression, **settings: object) -> InversionResult:
         "space": SlidingWindows(**SETTINGS, initializer=Noise(distribution="laplace", mean=0.0, std=0.3)),
         "cost": OneMinusConfidence(),
         "max_iterations": 12,
-        "block": 5,
+        "report_every": 5,
         "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.3),
         "seed": 4,
     } | settings
@@ -107,7 +107,7 @@ def test_queries_and_iterations_are_summed_over_windows(speakers):
 
 def test_rows_do_not_depend_on_chunks(speakers):
     whole = slide(speakers, restarts=2)
-    parts = slide(speakers, restarts=2, chunk_size=3)
+    parts = slide(speakers, restarts=2, rows_at_once=3)
     torch.testing.assert_close(parts.reconstruction, whole.reconstruction)
     assert parts.iterations.tolist() == whole.iterations.tolist()
 
@@ -149,8 +149,10 @@ def test_bad_input_is_told_in_one_line(speakers, settings, message):
 
 
 def test_several_starts_are_refused(speakers):
-    with pytest.raises(InputError, match=r"expected starts 1 for SlidingWindows, got 2 \(--model.starts\)"):
-        slide(speakers, starts=2)
+    with pytest.raises(
+        InputError, match=r"expected initial_candidates 1 for SlidingWindows, got 2 \(initial_candidates\)"
+    ):
+        slide(speakers, initial_candidates=2)
 
 
 def test_a_result_is_not_changed_later(speakers):

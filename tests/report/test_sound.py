@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from mi_lightning.lightning.callbacks.vocoder import GriffinLim
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mi_lightning.attacks.initializers.speech_noise import SpeechNoise
@@ -16,7 +17,6 @@ from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.classifiers.loading import save_classifier
 from mi_lightning.lightning.callbacks.dashboard import Dashboard
 from mi_lightning.lightning.callbacks.results import ResultsWriter
-from mi_lightning.lightning.callbacks.vocoder import GriffinLim
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import build_report, read_results, sound, summary_table

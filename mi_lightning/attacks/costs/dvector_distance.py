@@ -12,7 +12,7 @@ from mi_lightning.classifiers.dvectors import person_dvectors
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
-from mi_lightning.targets.frames import FrameView, open_box
+from mi_lightning.targets.frames import FrameView, open_classifier
 
 
 class DVectorDistance(Cost):
@@ -59,7 +59,7 @@ class DVectorDistance(Cost):
         Raises:
             InputError: If the target's features cannot be seen, or the references are of other speakers.
         """
-        classifier = open_box(target).classifier
+        classifier = open_classifier(target)
         self.references.prepare_data()
         self.references.setup("fit")
         if tuple(self.references.class_names) != tuple(target.class_names):

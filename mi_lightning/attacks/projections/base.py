@@ -27,14 +27,13 @@ class Projection(ABC):
         InputError: If ``every`` is below 1.
     """
 
-    def __init__(self, every: int | None) -> None:
+    def __init__(self, every: int | None = 1) -> None:
         """Check the argument."""
         if every is not None and every < 1:
             raise InputError("every >= 1", every, field="every")
         self.every = every
 
-    @abstractmethod
-    def bind(self, problem: Problem) -> None:
+    def bind(self, problem: Problem) -> None:  # noqa: B027  # any problem will do, unless overridden
         """Fit the projection to a problem, before anything else is called.
 
         Raises:

@@ -10,13 +10,12 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from mi_lightning.errors import InputError
-from mi_lightning.judging.judge import Judge, Judgement, best_rows
 from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.errors import InputError
+from mi_lightning.judging.judge import Judge, Judgement, best_rows
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
 from mi_lightning.report import pictures, sound
-
 
 
 class Dashboard(InversionCallback):

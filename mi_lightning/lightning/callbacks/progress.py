@@ -16,10 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mi_lightning.classifiers.base import Classifier
 from mi_lightning.attacks.findings import Report
+from mi_lightning.classifiers.base import Classifier
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
-
 
 
 class WholeProgress(ProgressBar, InversionCallback):

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from mi_lightning.attacks.result import InversionResult
 from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge
-from mi_lightning.attacks.result import InversionResult
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
 from mi_lightning.report.results import write_results
-
-
 
 _FLAG = "--trainer.logger.init_args.save_dir or --trainer.default_root_dir"
 

@@ -44,7 +44,7 @@ def test_only_so_many_pictures_are_shown(attack):
 
 
 def test_chunks_of_rows_go_on_counting(attack):
-    images = events(attack(Dashboard(every=2), chunk_size=2)).Images("invert/candidates")
+    images = events(attack(Dashboard(every=2), rows_at_once=2)).Images("invert/candidates")
     assert [image.step for image in images] == [0, 10, 20, 30, 40, 40]
 
 

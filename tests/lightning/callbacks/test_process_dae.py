@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
 
 from mi_lightning.attacks.costs.negative_log_confidence import NegativeLogConfidence
 from mi_lightning.attacks.result import InversionResult
@@ -15,7 +16,6 @@ from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers import SoftmaxRegression, StackedDAE
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.callbacks.base import InversionCallback
-from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets import WhiteBox

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from mi_lightning.lightning.callbacks.vocoder import GriffinLim, NeuralVocoder, VocoderStage
 from torch import Tensor
 
 from mi_lightning.attacks.initializers.constant import Zeros
 from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.lightning.callbacks.vocoder import GriffinLim, NeuralVocoder, VocoderStage
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.nn.vocoder import GriffinLimVocoder, same_loudness
@@ -53,7 +53,7 @@ def attack(*callbacks: object, shape: tuple[int, ...] = (1, 8), **settings: obje
 @pytest.mark.parametrize(("every", "calls"), [(None, 0), (1, 4), (2, 2), (3, 1)])
 def test_candidates_are_projected_every_few_iterations(every, calls):
     flip = Flip()
-    attack(VocoderStage(flip, every), space=WaveformSpace(sample_rate=100, initial=Zeros()))
+    attack(VocoderStage(flip, every), space=WaveformSpace(sample_rate=100, initializer=Zeros()))
     assert flip.calls == calls + 1  # once to try
 
 
@@ -65,7 +65,7 @@ def test_what_is_evaluated_has_been_projected():
             seen.append(x.clone())
             return torch.zeros_like(x)
 
-    inversion = attack(VocoderStage(Mute(), 1), space=WaveformSpace(sample_rate=100, initial=Zeros()))
+    inversion = attack(VocoderStage(Mute(), 1), space=WaveformSpace(sample_rate=100, initializer=Zeros()))
     assert not inversion.result.candidate.any()  # silence is as loud as it can be made: it stays silence
     assert all(bool(x.any()) for x in seen[1:])
 
