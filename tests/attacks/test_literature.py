@@ -11,6 +11,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
+from mi_lightning import attacks
 from mi_lightning.attacks import literature
 from mi_lightning.attacks.attack import Attack
 from mi_lightning.attacks.filters import FilterChain, GaussianBlur, UnitRMS
@@ -105,6 +106,15 @@ def test_every_file_is_listed_and_every_function_has_a_file():
     assert {function_of(stem) for stem in FILES} == set(FUNCTIONS)
     named = FUNCTIONS.keys() & FILES.keys()
     assert FUNCTIONS.keys() - named == {"adaptive"}  # which cannot do without a floor
+
+
+def test_the_package_gives_every_function():
+    assert set(attacks.__all__) == {"Attack", *FUNCTIONS}
+    assert attacks.Attack is Attack
+    assert all(getattr(attacks, name) is function for name, function in FUNCTIONS.items())
+    assert set(attacks.__all__) <= set(dir(attacks))
+    with pytest.raises(AttributeError, match="nonsense"):
+        attacks.nonsense  # noqa: B018
 
 
 def test_files_are_few_and_short():
