@@ -3,8 +3,9 @@
 Each split trains everything anew (target and evaluator on the same photographs, with another seed each time), attacks,
 and judges. This is where the figures in docs/reproduction.md come from.
 
-    python benchmarks/five_splits.py --fit configs/fit/att_softmax.yaml --evaluator configs/fit/att_face_cnn.yaml \
-        --invert configs/invert/att_softmax.yaml configs/invert/att_softmax_fredrikson.yaml
+    python benchmarks/five_splits.py --fit configs/classifier/att_softmax.yaml \
+        --evaluator configs/classifier/att_face_cnn.yaml \
+        --invert configs/target/att_softmax.yaml,configs/attack/gradient_descent.yaml
     python benchmarks/five_splits.py ... --folder /tmp/splits     # keeps the checkpoints and goes on where it stopped
     python benchmarks/five_splits.py ... --write                  # appends to benchmarks/RESULTS.md
 """
@@ -27,7 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_lightning.classifiers.loading import load_classifier
-from mi_lightning.cli.main import MICLI
+from mi_lightning.cli.config import run_name
+from mi_lightning.cli.parser import MICLI
 from mi_lightning.judging.likeness import into_range, ssim
 from mi_lightning.report.results import read_results
 
@@ -56,23 +58,31 @@ def fit(config: Path, split: int, folder: Path) -> Path:
     return checkpoint
 
 
-def invert(config: Path, split: int, folder: Path, evaluator: Path) -> dict[str, Any]:
-    """Attack the classifier of one split; return the summary of the results."""
-    target = folder / f"split_{split}" / Path(str(yaml.safe_load(config.read_text())["model"]["classifier_ckpt"])).name
+def invert(configs: list[str], split: int, folder: Path, evaluator: Path) -> dict[str, Any]:
+    """Attack the classifier of one split by a target and an attack; return the summary of the results."""
+    attacked = Path(yaml.safe_load(Path(configs[0]).read_text())["model"]["classifier_ckpt"]).name
+    target = folder / f"split_{split}" / attacked
     logger = {
         "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-        "init_args": {"save_dir": str(folder), "name": f"split_{split}", "version": config.stem},
+        "init_args": {"save_dir": str(folder), "name": f"split_{split}", "version": run_name(configs)},
     }
-    if not (folder / f"split_{split}" / config.stem / "results.json").is_file():
+    run = folder / f"split_{split}" / run_name(configs)
+    if not (run / "results.json").is_file():
         MICLI(
             [
-                *("invert", "--config", str(config), "--data.split_seed", str(split), "--model.seed", str(split)),
+                *(
+                    "invert",
+                    *(f"--config={config}" for config in configs),
+                    "--data.split_seed",
+                    str(split),
+                    "--model.seed",
+                    str(split),
+                ),
                 *("--model.classifier_ckpt", str(target), "--evaluator_ckpt", str(evaluator)),
                 *("--trainer.logger", yaml.safe_dump(logger), *QUIET),
             ],
             quiet=True,
         )
-    run = folder / f"split_{split}" / config.stem
     return dict(read_results(run).summary) | {"closer_to_own": closer_to_own(run)}
 
 
@@ -106,7 +116,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fit", type=Path, nargs="+", required=True, help="configurations of the targets")
     parser.add_argument("--evaluator", type=Path, required=True, help="configuration of the evaluator")
-    parser.add_argument("--invert", type=Path, nargs="*", default=[], help="configurations of the attacks")
+    parser.add_argument(
+        "--invert",
+        type=lambda words: words.split(","),
+        nargs="*",
+        default=[],
+        metavar="TARGET,ATTACK",
+        help="configurations of each attack, the target's first",
+    )
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="seeds of the splits")
     parser.add_argument(
         "--folder", type=Path, default=None, help="where checkpoints and runs go; a temporary folder if not given"
@@ -125,8 +142,8 @@ def main() -> None:
             errors.setdefault(config.stem, []).append(100 * (1 - info["test_accuracy"]))
             seconds.setdefault(config.stem, []).append(info["seconds"])
         evaluator = fit(args.evaluator, split, folder)
-        for config in args.invert:
-            found.setdefault(config.stem, []).append(invert(config, split, folder, evaluator))
+        for configs in args.invert:
+            found.setdefault(run_name(configs), []).append(invert(configs, split, folder, evaluator))
     fits: list[tuple[str, ...]] = [("classifier", "test error, %", "each", "seconds to train")]
     for name, values in errors.items():
         fits.append((name, spread(values), ", ".join(f"{value:.2f}" for value in values), spread(seconds[name])))

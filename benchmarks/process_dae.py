@@ -3,7 +3,7 @@
     python benchmarks/process_dae.py                        # checkpoints/att_dae.ckpt, 40 people
     python benchmarks/process_dae.py --write                # appends to benchmarks/RESULTS.md
 
-Latent inversion of the stacked denoising autoencoder as in configs/invert/att_dae_latent.yaml, without stop rules, so
+Latent inversion of the stacked denoising autoencoder as in configs/attack/latent.yaml, without stop rules, so
 that all rows stay active: 1024 iterations with and without two projections, and 40 with and without forty. What a
 projection costs is the difference of the medians over the repeats.
 """
@@ -25,7 +25,7 @@ from mi_lightning.attacks.costs.one_minus_confidence import OneMinusConfidence
 from mi_lightning.attacks.spaces.latent import LatentSpace
 from mi_lightning.classifiers import StackedDAE
 from mi_lightning.classifiers.loading import load_classifier
-from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
+from mi_lightning.lightning.callbacks import ProcessDAE
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets import WhiteBox
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="append the table to RESULTS.md")
     args = parser.parse_args()
     if not args.checkpoint.is_file():
-        parser.error(f"no {args.checkpoint}: mi-lightning fit --config configs/fit/att_dae.yaml")
+        parser.error(f"no {args.checkpoint}: mi-lightning fit --config configs/classifier/att_dae.yaml")
     classifier = load_classifier(args.checkpoint)
     if not isinstance(classifier, StackedDAE):
         parser.error(f"expected a checkpoint of StackedDAE, got {type(classifier).__name__}: {args.checkpoint}")

@@ -1,6 +1,6 @@
 """Race of black-box attacks: this project against the loop that asks for one image at a time.
 
-One trained softmax classifier, SPSA with the parameters of ``configs/invert/att_softmax_spsa.yaml``, in one run and in
+One trained softmax classifier, SPSA with the parameters of ``configs/attack/spsa.yaml``, in one run and in
 turn:
 
 1. *One image at a time*, as earlier reproductions do it: for each person, for each pair, draw the signs, clamp the two
@@ -48,8 +48,8 @@ from torch import Tensor
 from mi_lightning.attacks.costs.one_minus_confidence import OneMinusConfidence
 from mi_lightning.attacks.estimators.spsa import SPSA
 from mi_lightning.attacks.initializers.noise import Noise
-from mi_lightning.attacks.problem import Objective
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import Rows, RowState
 from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.lightning.module import Inversion
@@ -147,14 +147,14 @@ def loop(
 def project(classifier: Classifier, iterations: int) -> int:
     """Run the same for all people by ``InversionTrainer.invert``; return the number of questions."""
     attack = Inversion(
-        target=BlackBox.of(copy.deepcopy(classifier)),  # a copy: the loop beside it has the layers as PyTorch has them
-        space=PixelSpace(initial=Noise(mean=0.5, std=0.01)),
+        target=BlackBox.of(classifier),  # works on a copy: the loop beside it has the layers as PyTorch has them
+        space=PixelSpace(initializer=Noise(mean=0.5, std=0.01)),
         cost=OneMinusConfidence(),
         estimator=SPSA(pairs=PAIRS, delta=DELTA),
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=RATE),
         max_iterations=iterations,
         gamma=GAMMA,
-        block=10,
+        report_every=10,
     )
     trainer = InversionTrainer(
         accelerator="cpu",
@@ -176,11 +176,10 @@ def scales(classifier: Classifier, estimates: int) -> tuple[float, float]:
     label = int(classifier(grey).argmax())
     leaf = grey.clone().requires_grad_()
     (true,) = torch.autograd.grad(1 - classifier(leaf).softmax(1)[0, label], leaf)
-    target, space = BlackBox.of(copy.deepcopy(classifier)), PixelSpace()
-    space.bind(target)
-    rows = Rows.grid([label], estimates, seed=0)
-    objective = Objective(target, space, OneMinusConfidence(), [])
-    ours = SPSA(pairs=PAIRS, delta=DELTA).gradient(objective, grey.repeat(estimates, 1, 1, 1), rows, rows.label).mean(0)
+    problem = Problem(BlackBox.of(classifier), PixelSpace(), OneMinusConfidence())
+    z = grey.repeat(estimates, 1, 1, 1)
+    state = RowState(Rows.grid([label], estimates, seed=0), z)
+    ours = SPSA(pairs=PAIRS, delta=DELTA).gradient(problem, z, state).mean(0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         theirs = sum(

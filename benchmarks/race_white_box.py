@@ -163,14 +163,14 @@ def project(classifier: Classifier, p: Parameters, folder: Path | None) -> Image
     from lightning.pytorch.loggers import TensorBoardLogger
 
     attack = Inversion(
-        target=WhiteBox(copy.deepcopy(classifier)),  # a copy: the loop beside it has the layers as PyTorch has them
-        space=PixelSpace(initial=Zeros(), clamp=p.clamp),
+        target=WhiteBox(classifier),  # works on a copy: the loop beside it has the layers as PyTorch has them
+        space=PixelSpace(initializer=Zeros(), clamp=p.clamp),
         cost=OneMinusConfidence(),
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=p.rate),
         max_iterations=p.alpha,
         beta=p.beta,
         gamma=p.gamma,
-        block=p.block,
+        report_every=p.block,
     )
     trainer = InversionTrainer(
         accelerator="cpu",

@@ -104,7 +104,9 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="*", type=Path, help="default: checkpoints/att_*.ckpt")
     paths = parser.parse_args().checkpoints or sorted(CHECKPOINTS.glob("att_*.ckpt"))
     if not paths:
-        parser.error(f"no checkpoint in {CHECKPOINTS}: train some (mi-lightning fit --config configs/fit/att_mlp.yaml)")
+        parser.error(
+            f"no checkpoint in {CHECKPOINTS}: train some (mi-lightning fit --config configs/classifier/att_mlp.yaml)"
+        )
     Console(soft_wrap=True).print(table(paths), highlight=False, markup=False)
 
 

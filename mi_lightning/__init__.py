@@ -1,12 +1,76 @@
-"""Measures how much of a person a trained classifier gives away."""
+"""Measures how much of a person a trained classifier gives away.
+
+>>> import mi_lightning as mi
+>>> "attacks" in dir(mi)
+True
+
+Names are loaded when they are first asked for, so that the import costs nothing and changes nothing.
+"""
 
 from __future__ import annotations
 
-import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mi_lightning import attacks, classifiers, data
+    from mi_lightning.attacks.result import InversionResult
+    from mi_lightning.classifiers.loading import load_classifier as load
+    from mi_lightning.judging import Judge
+    from mi_lightning.lightning.fit import fit
+    from mi_lightning.report.plot import plot
+    from mi_lightning.targets import BlackBox, LabelOnly, WhiteBox, defenses
 
 __version__ = "0.1.0"
 
-# Threads that spin while they wait for each other bring a busy machine to a halt: with other programs on the cores, a
-# training took 40 times as long as with threads that sleep. Read by OpenMP when torch is first imported; what is set
-# by the user stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+#: Where each public name comes from: a module, or an attribute of one.
+_HOMES = {
+    "Attack": "mi_lightning.attacks.attack:Attack",
+    "BlackBox": "mi_lightning.targets:BlackBox",
+    "InversionResult": "mi_lightning.attacks.result:InversionResult",
+    "Judge": "mi_lightning.judging:Judge",
+    "LabelOnly": "mi_lightning.targets:LabelOnly",
+    "WhiteBox": "mi_lightning.targets:WhiteBox",
+    "attacks": "mi_lightning.attacks",
+    "classifiers": "mi_lightning.classifiers",
+    "data": "mi_lightning.data",
+    "defenses": "mi_lightning.targets.defenses",
+    "fit": "mi_lightning.lightning.fit:fit",
+    "judge": "mi_lightning.judging.judge:judge",
+    "load": "mi_lightning.classifiers.loading:load_classifier",
+    "plot": "mi_lightning.report.plot:plot",
+}
+
+__all__ = [
+    "Attack",
+    "BlackBox",
+    "InversionResult",
+    "Judge",
+    "LabelOnly",
+    "WhiteBox",
+    "__version__",
+    "attacks",
+    "classifiers",
+    "data",
+    "defenses",
+    "fit",
+    "judge",
+    "load",
+    "plot",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    found = import_module(module)
+    value = getattr(found, attribute) if attribute else found
+    globals()[name] = value  # asked for once
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what there is."""
+    return sorted({*globals(), *__all__})

@@ -77,7 +77,7 @@ class Workers:
     def __init__(self, *, count: int, threads: int) -> None:
         """Check the numbers; processes are started when there is something to do."""
         if count < 1:
-            raise InputError("jobs >= 1", count, "--jobs")
+            raise InputError("jobs >= 1", count, "jobs")
         if threads < 1:
             raise InputError("threads >= 1", threads, "threads")
         self.count, self.threads = count, threads
@@ -146,7 +146,8 @@ class Workers:
 
     def _start(self) -> subprocess.Popen[str] | None:
         """Start a process that waits for jobs."""
-        environment = {**os.environ, **dict.fromkeys(_THREADS, str(self.threads))}
+        # threads that spin while they wait keep the cores from the other processes (`cli.main.sleep_while_waiting`)
+        environment = {"OMP_WAIT_POLICY": "passive", **os.environ, **dict.fromkeys(_THREADS, str(self.threads))}
         # what can be imported here can be imported there
         environment["PYTHONPATH"] = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         with self._lock:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from mi_lightning.classifiers import SoftmaxRegression
-from mi_lightning.commands.sweep.run import execute
+from mi_lightning.cli.runner import execute
 from mi_lightning.data import AttFaces
 from mi_lightning.workers import Job, Outcome
 

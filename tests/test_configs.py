@@ -1,10 +1,16 @@
-"""Every configuration that we ship parses, and runs a short version of itself on stand-in faces and voices."""
+"""Every configuration that we ship parses, and runs a short version of itself on stand-in faces and voices.
+
+The short versions are a copy of ``configs/`` in a folder of the tests: same names, same references between files, small
+numbers. Configurations are looked up in the working folder first, so commands, audits and sweeps find these.
+"""
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,8 @@ import yaml
 from PIL import Image
 
 from mi_lightning.cli.main import main
+from mi_lightning.cli.renamed import OLD_CONFIGS
+from mi_lightning.cli.runner import CommandLine
 from mi_lightning.nn.dcgan import STATE_KEY, FaceGenerator
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -31,36 +39,85 @@ SHORT = {
     "pairs": 2,
     "T_max": 2,
     "total_steps": 1000,
-    "test_per_person": 2,
     "batch_size": 7,
     "restarts": 2,
-    "starts": 3,
+    "initial_candidates": 3,
     "num_coordinates": 4,
     "count": 20,
     "components": 5,
 }
 
+#: What a short version gives to parts that read something, by the last word of the class path.
+STAND_INS = {
+    "AttFaces": {"root": "faces", "test_per_person": 1},
+    "Olivetti": {"test_per_person": 2},
+    "SyntheticVoices": {"voices": PEOPLE, "sentences": 2},
+    "PublicFaces": {"weights": "generator.tar"},
+    "FaceDecoder": {"weights": "generator.tar"},
+    "SincNet": {"shift_seconds": 0.1},
+    "MelSpeakerNet": {"shift_seconds": 0.1},
+}
+
 #: Corpora of speech, and the package that each of them needs.
 SPEECH = {"voices": "espeakng_loader", "librispeech": "soundfile", "librispeech100": "soundfile", "timit": "soundfile"}
 
-#: Parts that read the generator of public faces; a tiny one stands in for it.
-NEED_GENERATOR = ("PublicFaces", "PublicMean", "FaceDecoder")
+#: Experiments of the reproduction tables: configurations of ``mi-lightning invert``, by the name of the run.
+EXPERIMENTS = {
+    "_".join(Path(word).stem for word in words): words
+    for words in ([word for word in shlex.split(new) if word != "--config"] for new in OLD_CONFIGS.values())
+    if len(words) > 1
+}
 
 
-def named(kind: str) -> list[Any]:
-    """Configurations of one kind as test parameters; there must be some."""
-    paths = sorted((CONFIGS / kind).glob("*.yaml"))
-    if not paths:
-        raise FileNotFoundError(f"no configuration in {CONFIGS / kind}")
-    return [pytest.param(path, id=path.stem, marks=_runs_here(path)) for path in paths]
+def judged() -> set[str]:
+    """The first experiment of each target, each attack and each prior: to judge all takes longer and tells no more."""
+    first: dict[str, str] = {}
+    for name in sorted(EXPERIMENTS, reverse=True):  # voices before other speech
+        for word in EXPERIMENTS[name]:
+            first.setdefault(word, name)
+    return set(first.values())
 
 
-def _runs_here(path: Path) -> pytest.MarkDecorator:
-    """Skip what needs a package of the extra speech that is not installed."""
-    package = SPEECH.get(path.stem.split("_")[0])
-    return pytest.mark.skipif(
-        package is not None and find_spec(package) is None, reason=f"{package}, of the extra speech, is not installed"
-    )
+JUDGED = judged()
+
+
+def files(*kinds: str) -> list[Any]:
+    """Configurations of some kinds as test parameters; there must be some of each."""
+    paths = {kind: sorted((CONFIGS / kind).glob("*.yaml")) for kind in kinds}
+    if not all(paths.values()):
+        raise FileNotFoundError(f"no configurations: {paths}")
+    return [
+        pytest.param(path, id=f"{kind}/{path.stem}" if len(kinds) > 1 else path.stem, marks=runs_here(path.stem))
+        for kind in kinds
+        for path in paths[kind]
+    ]
+
+
+def can_run(name: str) -> bool:
+    """Whether the package of the extra speech that a corpus needs is installed."""
+    package = SPEECH.get(name.split("_")[0])
+    return package is None or find_spec(package) is not None
+
+
+def runs_here(name: str) -> pytest.MarkDecorator:
+    """Skip what cannot run."""
+    return pytest.mark.skipif(not can_run(name), reason="a package of the extra speech is not installed")
+
+
+def stand_in_faces(folder: Path, rng: np.random.Generator) -> None:
+    """Write pictures of people, scikit-learn's cache of such, and a generator of faces."""
+    for person in range(1, PEOPLE + 1):
+        face = rng.integers(30, 220, (HEIGHT // 4, WIDTH // 4)).repeat(4, 0).repeat(4, 1)
+        (folder / "faces" / f"s{person}").mkdir(parents=True)
+        for image in range(1, IMAGES + 1):
+            pixels = (face + rng.integers(-20, 21, face.shape)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "faces" / f"s{person}" / f"{image}.pgm")
+    olivetti = rng.integers(30, 220, (OLIVETTI, 1, 16, 16)) + rng.integers(-20, 21, (OLIVETTI, 10, 16, 16))
+    small = olivetti.astype(np.uint8).repeat(4, 2).repeat(4, 3)
+    (folder / "scikit_learn_data").mkdir()
+    joblib.dump(small.reshape(400, 4096), folder / "scikit_learn_data" / "olivetti_py3.pkz")
+    with torch.random.fork_rng(devices=[]):
+        torch.save({STATE_KEY: FaceGenerator(widths=(4, 3)).state_dict()}, folder / "generator.tar")
 
 
 def stand_in_speech(folder: Path, rng: np.random.Generator) -> None:
@@ -82,68 +139,40 @@ def stand_in_speech(folder: Path, rng: np.random.Generator) -> None:
 
 
 def shorten(node: Any) -> Any:
-    """Put the short numbers in, at any depth."""
-    if isinstance(node, dict):
-        return {
-            key: min(SHORT[key], value) if key in SHORT and isinstance(value, int) and value > 0 else shorten(value)
-            for key, value in node.items()
-        }
-    return [shorten(item) for item in node] if isinstance(node, list) else node
-
-
-def with_generator(node: Any, weights: str) -> Any:
-    """Let every part that reads a generator read this one."""
-    if isinstance(node, dict):
-        node = {key: with_generator(value, weights) for key, value in node.items()}
-        if str(node.get("class_path")).endswith(NEED_GENERATOR):
-            node["init_args"] = node.get("init_args", {}) | {"weights": weights}
+    """Put the short numbers and the stand-ins in, at any depth."""
+    if isinstance(node, list):
+        return [shorten(item) for item in node]
+    if not isinstance(node, dict):
         return node
-    return [with_generator(item, weights) for item in node] if isinstance(node, list) else node
-
-
-def with_fewer_voices(node: Any) -> Any:
-    """Let voices be as few as the stand-ins of other corpora, wherever they are read."""
-    if isinstance(node, dict):
-        node = {key: with_fewer_voices(value) for key, value in node.items()}
-        if str(node.get("class_path")).endswith("SyntheticVoices"):
-            node["init_args"] = node.get("init_args", {}) | {"voices": PEOPLE, "sentences": 2}
-        return node
-    return [with_fewer_voices(item) for item in node] if isinstance(node, list) else node
-
-
-def short_version(path: Path, faces: Path) -> Path:
-    """Write the short version of a configuration into the working folder."""
-    config = shorten(yaml.safe_load(path.read_text()))
-    if config["data"]["class_path"].endswith("AttFaces"):
-        config["data"].setdefault("init_args", {}).update(root=str(faces), test_per_person=1)
-    config = with_fewer_voices(config)
-    if config["data"].get("init_args", {}).get("train_seconds"):
-        config["data"]["init_args"]["train_seconds"] = 0.4
-    if str(config["model"].get("class_path")).endswith(("SincNet", "MelSpeakerNet")):
-        config["model"].setdefault("init_args", {})["shift_seconds"] = 0.1
-    config = with_generator(config, str(faces.parent / "generator.tar"))
-    short = Path(f"{path.parent.name}_{path.name}")
-    short.write_text(yaml.safe_dump(config))
+    short = {
+        key: min(SHORT[key], value) if key in SHORT and isinstance(value, int) and value > 0 else shorten(value)
+        for key, value in node.items()
+    }
+    if short.get("train_seconds"):
+        short["train_seconds"] = 0.4
+    if isinstance(part := short.get("class_path"), str) and part.rpartition(".")[2] in STAND_INS:
+        short["init_args"] = short.get("init_args", {}) | STAND_INS[part.rpartition(".")[2]]
     return short
+
+
+def write_short_versions(folder: Path) -> None:
+    """Copy all configurations, shortened; of a grid one strength, above zero, is left."""
+    for path in CONFIGS.rglob("*.yaml"):
+        config = shorten(yaml.safe_load(path.read_text()))
+        for axis in config.get("grid", {}).values():
+            axis["values"] = axis["values"][-2:-1]
+        short = folder / path.relative_to(CONFIGS)
+        short.parent.mkdir(exist_ok=True)
+        short.write_text(yaml.safe_dump(config, sort_keys=False))
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with stand-in faces and a checkpoint of every classifier that a configuration fits."""
+    """A folder with the short versions, stand-in faces and voices, and a checkpoint of every classifier."""
     folder = tmp_path_factory.mktemp("configs")
     rng = np.random.default_rng(0)
-    for person in range(1, PEOPLE + 1):
-        face = rng.integers(30, 220, (HEIGHT // 4, WIDTH // 4)).repeat(4, 0).repeat(4, 1)
-        (folder / "faces" / f"s{person}").mkdir(parents=True)
-        for image in range(1, IMAGES + 1):
-            pixels = (face + rng.integers(-20, 21, face.shape)).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "faces" / f"s{person}" / f"{image}.pgm")
-    with torch.random.fork_rng(devices=[]):
-        torch.save({STATE_KEY: FaceGenerator(widths=(4, 3)).state_dict()}, folder / "generator.tar")
-    olivetti = rng.integers(30, 220, (OLIVETTI, 1, 16, 16)) + rng.integers(-20, 21, (OLIVETTI, 10, 16, 16))
-    (folder / "scikit_learn_data").mkdir()
-    small = olivetti.astype(np.uint8).repeat(4, 2).repeat(4, 3)
-    joblib.dump(small.reshape(400, 4096), folder / "scikit_learn_data" / "olivetti_py3.pkz")
+    stand_in_faces(folder, rng)
+    write_short_versions(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("SCIKIT_LEARN_DATA", str(folder / "scikit_learn_data"))
@@ -152,62 +181,128 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             stand_in_speech(folder, rng)
             patch.setenv("LIBRISPEECH", str(folder / "librispeech"))
             patch.setenv("TIMIT", str(folder / "timit"))
-        for parameter in named("fit"):
-            package = SPEECH.get(str(parameter.id).split("_")[0])
-            if package is not None and find_spec(package) is None:
-                continue  # whose tests are skipped
-            main(["fit", "--config", str(short_version(parameter.values[0], folder / "faces"))])
+        for path in sorted((CONFIGS / "classifier").glob("*.yaml")):
+            if can_run(path.stem):
+                main(["fit", "--config", f"classifier/{path.name}", "--trainer.logger", "false"])
         yield folder
 
 
-@pytest.mark.parametrize("path", named("fit"))
+@pytest.fixture(scope="module")
+def reader() -> CommandLine:
+    """Completes configurations."""
+    return CommandLine()
+
+
+# ------------------------------------------------------------------------------------------------ data and classifiers
+
+
+@pytest.mark.parametrize("path", files("data"))
+def test_data(workplace, reader, path):
+    config = reader.complete("invert", {"data": yaml.safe_load(path.read_text())}, check=True)
+    assert config["data"]["class_path"].startswith("mi_lightning.data.")
+
+
+@pytest.mark.parametrize("path", files("classifier"))
 def test_fit(workplace, path):
-    assert (workplace / yaml.safe_load(path.read_text())["checkpoint"]).is_file()
+    checkpoint = yaml.safe_load(path.read_text())["checkpoint"]
+    assert checkpoint == f"checkpoints/{path.stem}.ckpt"
+    assert (workplace / checkpoint).is_file()
 
 
-@pytest.mark.parametrize("path", named("invert"))
-def test_invert(workplace, path):
-    main(["invert", "--config", str(short_version(path, workplace / "faces"))])
-    results = json.loads((workplace / f"lightning_logs/invert/{path.stem}/version_0/results.json").read_text())
-    olivetti = path.stem.startswith("olivetti")
-    assert results["summary"]["labels"] == (OLIVETTI if olivetti else PEOPLE)
-    assert results["summary"]["evaluator_top1"] is not None
-    windows = 97 if "sliding_3s" in path.stem else 33 if "sliding" in path.stem else 1
+@pytest.mark.parametrize("path", files("target"))
+def test_target_is_what_the_attacker_may_touch(path):
+    config = yaml.safe_load(path.read_text())
+    assert config.keys() == {"evaluator_ckpt", "data", "model"}
+    assert config["model"].keys() <= {"classifier_ckpt", "access", "defenses", "rows_at_once"}
+    queries = path.stem.rpartition("_")[2] in ("queries", "noise", "rounding")
+    assert config["model"].get("access", "white_box") == ("black_box" if queries else "white_box")
+    for checkpoint in (config["evaluator_ckpt"], config["model"]["classifier_ckpt"]):
+        assert (CONFIGS / "classifier" / f"{Path(checkpoint).stem}.yaml").is_file()
+
+
+# ------------------------------------------------------------------------------------------------ attacks
+
+
+def test_every_target_attack_and_prior_has_an_experiment():
+    used = {word for words in EXPERIMENTS.values() for word in words}
+    there = {f"{kind}/{path.name}" for kind in ("target", "attack", "prior") for path in (CONFIGS / kind).iterdir()}
+    assert used == there
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=runs_here(name)) for name in EXPERIMENTS])
+def test_invert(workplace, name):
+    flags = [part for word in EXPERIMENTS[name] for part in ("--config", word)]
+    main(["invert", *flags, *([] if name in JUDGED else ["--evaluator_ckpt", "null", "--data", "null"])])
+    results = json.loads((workplace / f"lightning_logs/invert/{name}/version_0/results.json").read_text())
+    assert results["summary"]["labels"] == (OLIVETTI if name.startswith("olivetti") else PEOPLE)
+    assert (results["summary"].get("evaluator_top1") is not None) == (name in JUDGED)
+    windows = 97 if "sliding_3s" in name else 33 if "sliding" in name else 1
     assert results["summary"]["iterations_mean"] <= 3 * windows
 
 
-@pytest.mark.parametrize("path", named("audit"))
-def test_audit(path):
+# ------------------------------------------------------------------------------------------------ audits and sweeps
+
+
+def runs_of(config: dict[str, Any]) -> list[list[str]]:
+    """The configurations of each run of an audit or a sweep."""
+    if "grid" in config:
+        return [[attack["target"], attack["attack"]] for attack in config["attacks"].values()]
+    crossed = [[target, attack] for target in config.get("targets", []) for attack in config.get("attacks", [])]
+    return crossed + config.get("pairs", [])
+
+
+@pytest.mark.parametrize("path", files("audit", "sweep"))
+def test_what_is_named_exists_and_is_fitted(path):
     config = yaml.safe_load(path.read_text())
-    root = CONFIGS.parent
-    checkpoints = {yaml.safe_load((root / fit).read_text())["checkpoint"] for fit in config["fit"]}
-    for attack in config["invert"]:
-        content = yaml.safe_load((root / attack).read_text())
-        # the audit fits whatever its attacks read
-        assert {content["model"]["classifier_ckpt"], content["evaluator_ckpt"]} <= checkpoints
+    fitted = {yaml.safe_load((CONFIGS / name).read_text())["checkpoint"] for name in config["classifiers"]}
+    for run in runs_of(config):
+        kinds = [Path(name).parent.name for name in run]
+        assert kinds in (["target", "attack"], ["target", "attack", "prior"])
+        assert all((CONFIGS / name).is_file() for name in run)
+        target = yaml.safe_load((CONFIGS / run[0]).read_text())
+        assert {target["model"]["classifier_ckpt"], target["evaluator_ckpt"]} <= fitted
 
 
-@pytest.mark.parametrize("path", named("sweep"))
+@pytest.mark.parametrize("path", files("audit"))
+def test_runs_of_an_audit_are_experiments(path):
+    names = ["_".join(Path(name).stem for name in run) for run in runs_of(yaml.safe_load(path.read_text()))]
+    assert len(set(names)) == len(names)
+    assert set(names) <= EXPERIMENTS.keys()
+
+
+def test_audit(workplace):
+    main(["audit", "--config", "audit/att_softmax.yaml"])
+    output = workplace / yaml.safe_load((CONFIGS / "audit/att_softmax.yaml").read_text())["output"]
+    assert (output / "report.html").is_file()
+    runs = sorted(path.parent.parent.name for path in output.rglob("results.json"))
+    assert runs == ["att_softmax_gradient_descent", "att_softmax_mi_face"]
+
+
+@pytest.mark.parametrize("path", files("sweep"))
 def test_sweep(workplace, path, jobs_here):
     sweep = yaml.safe_load(path.read_text())
-    for name, attack in sweep["attacks"].items():
-        attack = {"config": attack} if isinstance(attack, str) else attack
-        attack["config"] = str(short_version(CONFIGS.parent / attack["config"], workplace / "faces"))
-        sweep["attacks"][name] = attack
-    for axis in sweep["grid"].values():
-        axis["values"] = axis["values"][-2:-1]  # one strength, above zero
-    sweep["fit"] = [f"fit_{Path(config).name}" for config in sweep["fit"]]  # the short versions, which are trained
-    short = Path(f"sweep_{path.name}")
-    short.write_text(yaml.safe_dump(sweep, sort_keys=False))
-    main(["sweep", "--config", str(short)])
+    main(["sweep", "--config", f"sweep/{path.name}"])
     assert len(jobs_here.done) == len(sweep["attacks"])
     found = json.loads((workplace / sweep["output"] / "sweep.json").read_text())
     assert [line["name"] for line in found["series"]] == list(sweep["attacks"])
     assert (workplace / sweep["output"] / "sweep.html").is_file()
 
 
-@pytest.mark.parametrize("path", [*named("fit"), *named("invert"), *named("audit"), *named("sweep")])
+# ----------------------------------------------------------------------------------------- what is written in them
+
+COMMANDS = {"classifier": "fit", "target": "invert", "attack": "invert", "prior": "invert"}
+
+
+@pytest.mark.parametrize("path", files("classifier", "target", "attack", "prior", "audit", "sweep"))
 def test_says_what_it_is_and_how_to_run_it(path):
-    comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    lines = path.read_text().splitlines()
+    comment = " ".join(line.lstrip("# ").rstrip("\\ ") for line in lines if line.startswith("#"))
     kind = path.parent.name
-    assert any(f"mi-lightning {kind} --config configs/{kind}/{path.name}" in line for line in comment)
+    command = comment[comment.index(f"mi-lightning {COMMANDS.get(kind, kind)} ") :]
+    assert f"--config {kind}/{path.name}" in command
+    words = shlex.split(command.partition("  (")[0])
+    named = [after for word, after in pairwise(words) if word == "--config"]
+    assert all((CONFIGS / name).is_file() for name in named)
+    if kind in ("target", "attack", "prior"):
+        assert "_".join(Path(name).stem for name in named) in EXPERIMENTS
+    assert max(map(len, lines)) <= 120

@@ -183,14 +183,19 @@ class Engine:
 
     def _keep(self, index: Tensor) -> None:
         """Go on with the chosen rows: everything that has one place a row is indexed."""
-        for part in (self.step, *self.stops, self.state):
-            part.keep(index)
+        self.step.keep(index)
+        for stop in self.stops:
+            stop.keep(index)
+        self.state.keep(index)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes while the attack runs: plain values and tensors, valid until it goes on."""
         saved = {name: getattr(self, name).state_dict() for name in ("rows", "state", *_PARTS)}
-        parts = [part.state_dict() for part in (*self.stops, *self.projections)]
+        parts = [part.state_dict() for part in self._parts()]
         return {**saved, "parts": parts, "target": self.problem.target.run_state()}
+
+    def _parts(self) -> list[StopRule | Projection]:
+        return [*self.stops, *self.projections]
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where an engine of the same parts was; :meth:`run` without rows continues."""
@@ -198,7 +203,7 @@ class Engine:
         self.state = RowState.from_state_dict(state["state"], self.rows, self.problem.device)
         self.step.bind(self.problem, self.state)
         self.problem.target.load_run_state(state["target"])
-        for part, saved in zip((*self.stops, *self.projections), state["parts"], strict=True):
+        for part, saved in zip(self._parts(), state["parts"], strict=True):
             part.load_state_dict(saved)
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])

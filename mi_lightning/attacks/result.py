@@ -58,7 +58,7 @@ class InversionResult:
 
     def __post_init__(self) -> None:
         """Rank by the cost where nothing else is said."""
-        if self.score is None:
+        if not isinstance(self.score, Tensor):
             object.__setattr__(self, "score", self.cost)
 
     def __len__(self) -> int:
@@ -89,7 +89,8 @@ class InversionResult:
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any]) -> InversionResult:
         """Return the result whose fields these are."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in state.items()})
+        values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in state.items()}
+        return cls(**values)
 
     @staticmethod
     def empty() -> InversionResult:

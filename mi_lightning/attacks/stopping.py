@@ -87,8 +87,9 @@ class Stagnation(StopRule):
             state["best"] = torch.minimum(cost, state["best"])
             waited: Tensor = state["since"] >= self.beta
             return waited
-        stop = cost >= state["window"].amax(0)
-        state["window"][state["next"]] = cost
+        window: Tensor = state["window"]
+        stop = cost >= window.amax(0)
+        window[state["next"]] = cost
         state["next"] = (state["next"] + 1) % self.beta
         return stop
 

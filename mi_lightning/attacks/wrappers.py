@@ -23,7 +23,10 @@ class Runs(Protocol):
     """What an engine and its wrappers have in common; see :class:`~mi_lightning.attacks.engine.Engine`."""
 
     stop_requested: bool
-    failure: TargetError | None
+
+    @property
+    def failure(self) -> TargetError | None:
+        """What the target failed by."""
 
     @property
     def core(self) -> Engine:
@@ -269,7 +272,8 @@ class Sliding(Wrapper):
                 return
             # the target failed before anything of this window was found: it stays as it was begun
             last = self._windows[-1]
-            found = replace(last, candidate=self._begun, stop_reason=("target_error",) * len(last))
+            begun = last.candidate if self._begun is None else self._begun
+            found = replace(last, candidate=begun, stop_reason=("target_error",) * len(last))
             self._windows.append(replace(last, iterations=last.iterations * 0, seconds=last.seconds * 0))
         else:
             self._windows.append(found)
@@ -296,9 +300,10 @@ class Sliding(Wrapper):
         )
         if over or not whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
             return found
+        asked = found
         with engine.keep_what_was_found():
-            return self._asked(found)
-        return found
+            asked = self._asked(found)
+        return asked
 
     def _asked(self, found: InversionResult) -> InversionResult:
         """Ask for cost and confidence of the finished waveforms."""

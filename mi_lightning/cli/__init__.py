@@ -1,3 +1,1 @@
-"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report``, all from YAML."""
-
-from __future__ import annotations
+"""The command line."""

@@ -1,3 +1,1 @@
-"""What the commands of the command line do."""
-
-from __future__ import annotations
+"""Commands: what happens when somebody fits, tests, inverts, audits, sweeps or reports."""

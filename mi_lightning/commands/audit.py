@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
 
-import yaml
-from rich.console import Console
-
-from mi_lightning.classifiers.loading import load_classifier
-from mi_lightning.errors import InputError, MIError
-from mi_lightning.lightning.trainer import ensure_writable
+from mi_lightning.commands.base import Runner, console
+from mi_lightning.commands.fit import checkpoints_of, completed, fit_missing
+from mi_lightning.errors import InputError
+from mi_lightning.io import ensure_writable
 from mi_lightning.report import build_report, summary_table
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A target and an attack on it.
+
+    Attributes:
+        configs: Configurations of both, the target's first.
+        field: What named them, for errors.
+    """
+
+    configs: tuple[str, ...]
+    field: str
+
+    @property
+    def name(self) -> str:
+        """What its run is called: ``<target>_<attack>``."""
+        return "_".join(PurePath(config).stem for config in self.configs)
+
+
 def audit(
-    fit: list[str],
-    invert: list[str],
+    runner: Runner,
+    classifiers: list[str] | None = None,
+    targets: list[str] | None = None,
+    attacks: list[str] | None = None,
+    pairs: list[dict[str, str | list[str]] | list[str]] | None = None,
     output: str = "lightning_logs/audit",
     title: str = "Model inversion audit",
     refit: bool = False,
@@ -25,130 +46,78 @@ def audit(
     """Fit what has no checkpoint yet, invert, judge, and write one self-contained report.
 
     Args:
-        fit: Configurations of the classifiers, target and evaluator alike (``mi-lightning fit``), each with a
-            ``checkpoint``. Paths are relative to the working folder.
-        invert: Configurations of the attacks (``mi-lightning invert``), one column of the report each.
+        runner: Runs the commands that this one consists of.
+        classifiers: Configurations of the classifiers, target and evaluator alike (``mi-lightning fit``), each with a
+            ``checkpoint``.
+        targets: Configurations of what is attacked: classifier, evaluator, people, access and defenses.
+        attacks: Configurations of the attacks. Each target is attacked by each; a run is a column of the report.
+        pairs: Further runs: ``target`` and ``attack``, or a list of configurations that are read one after another.
         output: Folder of the runs and of ``report.html``.
         title: Title of the report.
         refit: Train again even where a checkpoint exists.
     """
-    from mi_lightning.cli.main import MICLI, ConfigReader
-
     start = time.perf_counter()
-    console = Console(highlight=False, soft_wrap=True)
+    screen = console()
     folder = Path(output)
-    if not invert:
-        raise InputError("at least one attack", "none", "--invert")
-    checkpoints = {config: checkpoint_of(config) for config in fit}
-    reader = ConfigReader()
-    for config in invert:  # what is wrong with an attack is told before anything is trained
-        content = read_yaml(config, "--invert")
-        try:
-            reader.complete(content, check=True)
-        except MIError as error:
-            raise MIError(f"{error} in {config}") from None
-    ensure_writable(folder, "--output")
-    fit_missing(checkpoints, console, refit=refit)
+    planned = plan(targets or [], attacks or [], pairs or [])
+    checkpoints = checkpoints_of(classifiers or [], runner)
+    for pair in planned:  # what is wrong with an attack is told before anything is trained
+        completed(runner, "invert", pair.configs, pair.field, check=True)
+    ensure_writable(folder, "output")
+    fit_missing(checkpoints, runner, refit=refit)
     runs = []
-    for config in invert:
-        console.print(f"[bold]invert[/] {config}")
-        name = Path(config).stem
-        logger = {
-            "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-            "init_args": {"save_dir": str(folder), "name": name, "default_hp_metric": False},
-        }
-        run = MICLI(["invert", "--config", config, f"--trainer.logger={yaml.safe_dump(logger)}"], quiet=True)
-        runs.append(Path(str(run.trainer.log_dir)))
+    for pair in planned:
+        screen.print(f"[bold]invert[/] {' + '.join(pair.configs)}")
+        runs.append(runner.invert(pair.configs, save_dir=folder, name=pair.name).folder)
     build_report(runs, folder / "report.html", title=title)
-    console.print(summary_table(runs))
-    console.print(f"report: {folder / 'report.html'}   ({time.perf_counter() - start:.0f} s)")
+    screen.print(summary_table(runs))
+    screen.print(f"report: {folder / 'report.html'}   ({time.perf_counter() - start:.0f} s)")
 
 
-def report(runs: list[str], output: str = "report.html", title: str = "Model inversion report") -> None:
-    """Write one self-contained HTML page about runs that are finished.
-
-    Args:
-        runs: Folders of runs, each with a ``results.json``: one column of the report each.
-        output: File to write.
-        title: Title of the page.
-    """
-    folders = [Path(run) for run in runs]
-    if not folders:
-        raise InputError("at least one run", "none", "--runs")
-    build_report(folders, Path(output), title=title)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(summary_table(folders))
-    console.print(f"report: {output}")
-
-
-def show_run(folder: Path) -> None:
-    """Print the summary of one run as a table, and where its files are.
+def plan(targets: Sequence[str], attacks: Sequence[str], pairs: Sequence[Any]) -> list[Pair]:
+    """List the runs of an audit in their order: every target by every attack, then the pairs.
 
     Args:
-        folder: Folder of the run; nothing is printed if it holds no results.
-    """
-    if (folder / "results.json").is_file():
-        console = Console(highlight=False, soft_wrap=True)
-        console.print(summary_table([folder]))
-        console.print(f"results: {folder}")
-
-
-def fit_missing(checkpoints: Mapping[str, Path], console: Console, *, refit: bool = False) -> None:
-    """Train what has no checkpoint yet.
-
-    Args:
-        checkpoints: Configurations of classifiers (:func:`checkpoint_of`), and the file that each writes.
-        console: Where it is told.
-        refit: Train again even where a checkpoint exists.
-    """
-    from mi_lightning.cli.main import MICLI, ConfigReader, what_was_fitted
-
-    reader: ConfigReader | None = None
-    for config, checkpoint in checkpoints.items():
-        if checkpoint.is_file() and not refit:
-            info = load_classifier(checkpoint, "--fit").training_info
-            accuracy = info.get("test_accuracy")
-            known = "" if accuracy is None else f" (test error {1 - accuracy:.2%})"
-            console.print(f"[bold]fit[/] {config}: reusing {checkpoint}{known}; --refit true trains it again")
-            if "fit" in info:
-                reader = reader or ConfigReader("fit")
-                now = what_was_fitted(reader.complete(read_yaml(config, "--fit")))
-                if changed := differing_keys(info["fit"], now):
-                    keys = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-                    console.print(f"  [yellow]{checkpoint} was trained with other values of {keys}[/]")
-        else:
-            console.print(f"[bold]fit[/] {config}")
-            MICLI(["fit", "--config", config])
-
-
-def differing_keys(one: object, other: object, at: str = "") -> list[str]:
-    """Return the dotted keys in which two trees of plain values differ, sorted."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = sorted({*one, *other})
-        return [key for name in keys for key in differing_keys(one.get(name), other.get(name), f"{at}.{name}")]
-    return [] if one == other else [at.removeprefix(".")]
-
-
-def checkpoint_of(config: str) -> Path:
-    """Return the checkpoint that a fit configuration writes."""
-    checkpoint = read_yaml(config, "--fit").get("checkpoint")
-    if not checkpoint:
-        raise InputError("a key `checkpoint` in each fit configuration", f"none in {config}", "--fit")
-    return Path(str(checkpoint))
-
-
-def read_yaml(path: str, flag: str) -> dict[str, object]:
-    """Read a configuration.
+        targets: Configurations of targets.
+        attacks: Configurations of attacks.
+        pairs: As they stand in the YAML file.
 
     Raises:
-        MIError: If there is none, or it is not YAML.
+        InputError: If there is nothing to run, a list is missing, or two runs would have one name.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError("a configuration that can be read", f"{path}: {error.strerror}", flag) from error
-    except yaml.YAMLError as error:
-        raise MIError(f"{path} is not YAML: {' '.join(str(error).split())} ({flag})") from error
-    if not isinstance(content, dict):
-        raise InputError("a configuration of keys and values", path, flag)
-    return content
+    if targets and not attacks:
+        raise InputError("attacks on the targets", "none", "attacks")
+    if attacks and not targets:
+        raise InputError("targets of the attacks", "none", "targets")
+    planned = [Pair((target, attack), "attacks") for target in targets for attack in attacks]
+    planned += [Pair(configs_of(pair, f"pairs.{place}"), f"pairs.{place}") for place, pair in enumerate(pairs)]
+    if not planned:
+        raise InputError("at least one target and one attack, or a pair", "none", "targets")
+    seen: dict[str, Pair] = {}
+    for pair in planned:
+        if seen.setdefault(pair.name, pair) is not pair:
+            raise InputError("runs of different names", f"{pair.name} twice", pair.field)
+    return planned
+
+
+def configs_of(entry: Any, field: str, *, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """Read which configurations a run consists of.
+
+    Args:
+        entry: One name, a list of names, or ``target`` and ``attack``, each a name or a list of names.
+        field: Where it stands, for errors.
+        more: Keys that may stand beside ``target`` and ``attack``.
+
+    Raises:
+        InputError: If it is none of these.
+    """
+    if isinstance(entry, Mapping):
+        if unknown := [str(key) for key in entry if key not in ("target", "attack", *more)]:
+            raise InputError(" and ".join(["target", "attack", *more]), ", ".join(unknown), field)
+        if missing := [key for key in ("target", "attack") if not entry.get(key)]:
+            raise InputError("a configuration", "none", f"{field}.{missing[0]}")
+        return tuple(name for key in ("target", "attack") for name in configs_of(entry[key], f"{field}.{key}"))
+    names = [entry] if isinstance(entry, str) else entry
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError("`target` and `attack`, or names of configurations", entry, field)
+    return tuple(names)

@@ -17,7 +17,7 @@ from mi_lightning.attacks.result import InversionResult
 from mi_lightning.attacks.stopping import StopRule
 from mi_lightning.attacks.wrappers import Runs
 from mi_lightning.errors import InputError
-from mi_lightning.lightning.callbacks.base import InversionCallback
+from mi_lightning.lightning.callbacks.base import InversionCallback, callbacks_of
 from mi_lightning.lightning.strategies import gather_rows
 from mi_lightning.lightning.target import Access, open_target
 from mi_lightning.targets.base import Target, TargetError
@@ -151,7 +151,7 @@ class Inversion(LightningModule):
         rows = self.attack.rows(self.labels, self.target.class_names)
         own = rows.select(slice(self.trainer.global_rank, None, self.trainer.world_size))
         self._result, self.failure, self._over = None, None, False
-        self.engine = self.build(self.trainer.callbacks)  # type: ignore[attr-defined]
+        self.engine = self.build(callbacks_of(self.trainer))
         self.problem = self.engine.core.problem  # so that Lightning brings its parts to the device
         self.problem.device = self.trainer.strategy.root_device
         self.target.restart(self.query_budget)
@@ -169,7 +169,7 @@ class Inversion(LightningModule):
 
     def on_train_start(self) -> None:
         """Tell the callbacks, and begin."""
-        self._callbacks = [c for c in self.trainer.callbacks if isinstance(c, InversionCallback)]  # type: ignore[attr-defined]
+        self._callbacks = [c for c in callbacks_of(self.trainer) if isinstance(c, InversionCallback)]
         for callback in self._callbacks:
             callback.on_inversion_start(self.trainer, self)
         self._reports: Iterator[Report] = self.engine.run(report_every=self.attack.report_every)

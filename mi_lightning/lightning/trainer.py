@@ -21,6 +21,7 @@ from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.make import make_judge
 from mi_lightning.lightning import strategies
+from mi_lightning.lightning.callbacks.base import callbacks_of
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.targets.white_box import WhiteBox
 
@@ -65,7 +66,7 @@ class InversionTrainer(Trainer):
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
         model.stop_requested = False
-        model.preflight(self.callbacks)  # type: ignore[attr-defined]  # before any file is written
+        model.preflight(callbacks_of(self))  # before any file is written
         self._check_devices(model)  # before any process is started
         self.judge = self._make_judge(model, datamodule, evaluator_ckpt)
         if self.log_dir is not None and self.is_global_zero:
@@ -85,7 +86,7 @@ class InversionTrainer(Trainer):
         self, model: Inversion, datamodule: PersonDataModule | None, evaluator_ckpt: str | None
     ) -> Judge | None:
         """Load the evaluator; the judge of a target that hides its classifier may look at it all the same."""
-        parts: list[object] = [*self.callbacks, *model.attack.projections]  # type: ignore[attr-defined]
+        parts: list[object] = [*callbacks_of(self), *model.attack.projections]
         vocoder = next((part.vocoder for part in parts if isinstance(part, Vocoder)), None)
         evaluator = None if evaluator_ckpt is None else load_classifier(evaluator_ckpt)
         hidden = model.classifier_ckpt is not None and not isinstance(model.target, WhiteBox)

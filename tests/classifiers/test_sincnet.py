@@ -186,7 +186,7 @@ def test_checkpoint(tmp_path, speech):
 
 def test_small_sizes_are_those_of_the_configurations(request):
     for name in ("voices", "librispeech", "librispeech100", "timit"):
-        path = request.config.rootpath / f"configs/fit/{name}_sincnet.yaml"
+        path = request.config.rootpath / f"configs/classifier/{name}_sincnet.yaml"
         init_args = yaml.safe_load(path.read_text())["model"]["init_args"]
         assert {key: init_args[key] for key in SINC_SMALL} == SINC_SMALL
 

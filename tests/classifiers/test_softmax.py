@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 
-from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.checkpoint import class_path
+from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.data import AttFaces
 from mi_lightning.errors import InputError
 

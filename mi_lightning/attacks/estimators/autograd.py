@@ -29,7 +29,7 @@ class ChangedAutograd(GradientEstimator):
 
     The cost that is reported, and by which the best iterate is chosen, is that of the candidate itself.
 
-    Args:
+    Attributes:
         samples: Gradients in the mean, each one forward and one backward pass, at least 1.
     """
 
@@ -43,7 +43,8 @@ class ChangedAutograd(GradientEstimator):
     @torch.no_grad()
     def evaluate(self, problem: Problem, z: Tensor, state: RowState) -> Evaluation:
         """Evaluate the candidates as they are; the gradient is asked for elsewhere."""
-        return Evaluation(*problem(z.detach(), state.label, state.rows), None)
+        total, identity_loss = problem(z.detach(), state.label, state.rows)
+        return Evaluation(total, identity_loss, None)
 
 
 def differentiate(problem: Problem, leaf: Tensor, state: RowState, at: Tensor | None = None) -> Evaluation:

@@ -40,7 +40,8 @@ class Step(ABC):
 
     def evaluate(self, problem: Problem, z: Tensor, state: RowState) -> Evaluation:
         """Evaluate candidates, ``queries_per_evaluation`` queries per row."""
-        return Evaluation(*problem(z, state.label, state.rows), None)
+        total, identity_loss = problem(z, state.label, state.rows)
+        return Evaluation(total, identity_loss, None)
 
     @abstractmethod
     def queries_per_proposal(self, size: int) -> int:

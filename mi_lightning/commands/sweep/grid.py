@@ -19,7 +19,7 @@ from mi_lightning.report.axes import NOTHING, Axis, is_number, number_label
 _REFERENCE = re.compile(r"^\$([\w.]+)(?:\s*([*/])\s*([-+.\deE]+))?$")
 
 
-_FLAG = "--grid"
+_FIELD = "grid"
 
 
 def read_axes(grid: Mapping[str, Any]) -> list[Axis]:
@@ -36,41 +36,41 @@ def read_axes(grid: Mapping[str, Any]) -> list[Axis]:
         InputError: If there is no axis or an axis has no value, two that are equal, or one that needs a label.
     """
     if not grid:
-        raise InputError("a grid of one axis or more", "none", _FLAG)
+        raise InputError("a grid of one axis or more", "none", _FIELD)
     return [_read_axis(str(name), content) for name, content in grid.items()]
 
 
 def _read_axis(name: str, content: Any) -> Axis:
-    flag = f"{_FLAG}.{name}"
+    field = f"{_FIELD}.{name}"
     if not isinstance(content, Mapping):
         content = {"values": content}
     if unknown := [str(key) for key in content if key not in ("title", "values", "set")]:
-        raise InputError("title, values and set", ", ".join(unknown), flag)
+        raise InputError("title, values and set", ", ".join(unknown), field)
     changes = content.get("set")
     if changes is not None and (not isinstance(changes, Mapping) or not changes):
-        raise InputError("dotted keys and what they are set to", changes, f"{flag}.set")
+        raise InputError("dotted keys and what they are set to", changes, f"{field}.set")
     values = content.get("values")
     if isinstance(values, Mapping):
-        labelled = {_label(label, flag): value for label, value in values.items()}
+        labelled = {_label(label, field): value for label, value in values.items()}
         if changes is not None:  # the label `none` of a number is the number 0
             labelled = {label: 0 if _is_nothing(value) else value for label, value in labelled.items()}
     elif isinstance(values, Sequence) and not isinstance(values, str):
         labelled = {}
         for value in values:
-            label = _label(value, flag)
+            label = _label(value, field)
             if label in labelled:
-                raise InputError("different values", f"{label} twice", flag)
+                raise InputError("different values", f"{label} twice", field)
             labelled[label] = (0 if changes is not None else None) if _is_nothing(value) else _number(value)
     else:
-        raise InputError("a list of values", values, flag)
+        raise InputError("a list of values", values, field)
     if not labelled:
-        raise InputError("one value or more", "none", flag)
+        raise InputError("one value or more", "none", field)
     if changes is not None:
         seen: dict[str, str] = {}
         for label, value in labelled.items():
             other = seen.setdefault(json.dumps(value, sort_keys=True, default=str), label)
             if other != label:
-                raise InputError("different values", f"{other} and {label}, which are equal", flag)
+                raise InputError("different values", f"{other} and {label}, which are equal", field)
     return Axis(
         name=name,
         title=str(content.get("title") or name),
@@ -80,7 +80,7 @@ def _read_axis(name: str, content: Any) -> Axis:
     )
 
 
-def _label(value: Any, flag: str) -> str:
+def _label(value: Any, field: str) -> str:
     """Name of a value."""
     value = _number(value)
     if _is_nothing(value):
@@ -91,7 +91,7 @@ def _label(value: Any, flag: str) -> str:
         return number_label(value)
     if isinstance(value, str) and value:
         return value
-    raise InputError("a label before each value that is no number and no word (label: value)", value, flag)
+    raise InputError("a label before each value that is no number and no word (label: value)", value, field)
 
 
 def _is_nothing(value: Any) -> bool:
@@ -108,37 +108,37 @@ def _number(value: Any) -> Any:
     return value
 
 
-def fill_in(template: Any, values: Mapping[str, Any], flag: str) -> Any:
+def fill_in(template: Any, values: Mapping[str, Any], field: str) -> Any:
     """Put values into a template, at any depth: ``$name``, ``$name * 0.5`` or ``$name / 2``.
 
     Args:
         template: What a YAML file holds; it stays as it is.
         values: Value of each name.
-        flag: Where the template stands, for errors.
+        field: Where the template stands, for errors.
 
     Raises:
         InputError: If a name is unknown, or a value is computed with that is no number.
 
     Example:
-        >>> fill_in({"r": "$r", "floor": ["$r * 0.5"]}, {"r": 0.01}, "--grid")
+        >>> fill_in({"r": "$r", "floor": ["$r * 0.5"]}, {"r": 0.01}, "grid")
         {'r': 0.01, 'floor': [0.005]}
     """
     if isinstance(template, Mapping):
-        return {key: fill_in(value, values, flag) for key, value in template.items()}
+        return {key: fill_in(value, values, field) for key, value in template.items()}
     if isinstance(template, list):
-        return [fill_in(item, values, flag) for item in template]
+        return [fill_in(item, values, field) for item in template]
     if not isinstance(template, str) or not template.startswith("$"):
         return copy.deepcopy(template)
     found = _REFERENCE.match(template)
     if found is None or found[1] not in values:
         known = " or ".join(f"${name}" for name in values)
-        raise InputError(f"{known}, perhaps times or by a number", template, flag)
+        raise InputError(f"{known}, perhaps times or by a number", template, field)
     value = copy.deepcopy(values[found[1]])
     if found[2] is None:
         return value
     factor = _number(found[3])
     if not is_number(value) or not is_number(factor) or (found[2] == "/" and factor == 0):
-        raise InputError("numbers to compute with", f"{template} where ${found[1]} is {value}", flag)
+        raise InputError("numbers to compute with", f"{template} where ${found[1]} is {value}", field)
     return value * factor if found[2] == "*" else value / factor
 
 
@@ -148,13 +148,13 @@ def combinations(axes: Sequence[Axis]) -> Iterator[dict[str, str]]:
         yield {axis.name: label for axis, label in zip(axes, labels, strict=True)}
 
 
-def change(config: Mapping[str, Any], changes: Mapping[str, Any], flag: str) -> dict[str, Any]:
+def change(config: Mapping[str, Any], changes: Mapping[str, Any], field: str) -> dict[str, Any]:
     """Set dotted keys of a configuration.
 
     Args:
         config: A whole configuration, with every key that there is; it stays as it is.
         changes: Dotted keys, where a number is a place in a list, and what they are set to.
-        flag: Where the keys stand, for errors.
+        field: Where the keys stand, for errors.
 
     Returns:
         The changed configuration.
@@ -163,7 +163,7 @@ def change(config: Mapping[str, Any], changes: Mapping[str, Any], flag: str) -> 
         InputError: If a key does not exist; the nearest ones are named.
 
     Example:
-        >>> change({"model": {"defenses": [{"r": 0.1}]}}, {"model.defenses.0.r": 0.2}, "--grid")
+        >>> change({"model": {"defenses": [{"r": 0.1}]}}, {"model.defenses.0.r": 0.2}, "grid")
         {'model': {'defenses': [{'r': 0.2}]}}
     """
     changed: dict[str, Any] = copy.deepcopy(dict(config))
@@ -173,7 +173,7 @@ def change(config: Mapping[str, Any], changes: Mapping[str, Any], flag: str) -> 
         for part in path:
             node = _step(node, part)
         if _step(node, last) is _MISSING:
-            raise InputError("a key that exists", f"{key}{_nearest(key, changed)}", flag)
+            raise InputError("a key that exists", f"{key}{_nearest(key, changed)}", field)
         node[int(last) if isinstance(node, list) else last] = copy.deepcopy(value)
     return changed
 
@@ -213,7 +213,7 @@ def leaves(tree: Any, prefix: str = "", *, inner: bool = False) -> Iterator[tupl
         yield from leaves(value, f"{prefix}.{key}" if prefix else str(key), inner=inner)
 
 
-def identity(config: Mapping[str, Any], version: str) -> str:
+def run_digest(config: Mapping[str, Any], version: str) -> str:
     """Digest of everything that decides what a run finds: its settings, and the content of the files that they name.
 
     Left out is where it writes and what it shows: ``trainer.logger`` and ``trainer.enable_progress_bar``.

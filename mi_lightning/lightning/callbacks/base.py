@@ -46,3 +46,9 @@ class InversionCallback(Callback):
 
     def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Run once when all rows have stopped, on every process, with the rows of all processes."""
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """Return the trainer's callbacks, whose attribute Lightning sets without declaring it."""
+    found: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return found

@@ -15,7 +15,7 @@ from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge, Judgement, best_rows
-from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
+from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
 from mi_lightning.report.media import media
 from mi_lightning.report.sound import sample_rate
 
@@ -80,7 +80,7 @@ class Dashboard(InversionCallback):
                 scalars |= {f"controls/{control}/{name}": value for name, value in numbers.items()}
         self._show_pictures(trainer, inversion, result.reconstruction, step)
         self._play(trainer, inversion, result, judgement, step)
-        parameters = _flat({"attack": inversion.describe(trainer.callbacks), "target": inversion.target.describe()})
+        parameters = _flat({"attack": inversion.describe(callbacks_of(trainer)), "target": inversion.target.describe()})
         for logger in loggers:
             writer = logger.experiment
             for name in ("iterations", "cost", "confidence"):

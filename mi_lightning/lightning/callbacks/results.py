@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
-from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
+from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
 from mi_lightning.report import write_results
 
 
@@ -49,7 +49,7 @@ class ResultsWriter(InversionCallback):
             result,
             judge.judge(result) if isinstance(judge, Judge) else None,
             target=target.describe(),
-            attack=inversion.describe(trainer.callbacks),
+            attack=inversion.describe(callbacks_of(trainer)),
             input_range=target.input_range,
         )
 

@@ -1,0 +1,55 @@
+"""What commands that consist of other commands ask of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from mi_lightning.data.base import PersonDataModule
+from mi_lightning.targets.base import Target
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """An attack that has run.
+
+    Attributes:
+        folder: Folder of the run.
+        target: What was attacked.
+        datamodule: The people, if it was given any.
+    """
+
+    folder: Path
+    target: Target
+    datamodule: PersonDataModule | None
+
+
+class Runner(Protocol):
+    """Runs commands and completes configurations.
+
+    Configurations are given by the names of files, of the working folder or of those that come with the package.
+    """
+
+    @property
+    def worker(self) -> str:
+        """``module:function`` that calls :func:`mi_lightning.commands.sweep.run.execute` in another process."""
+
+    def fit(self, config: str) -> None:
+        """Train and test a classifier, and save it."""
+
+    def invert(self, configs: Sequence[str], *, save_dir: Path, name: str, version: str | None = None) -> Attacked:
+        """Run an attack and write into ``save_dir/name/version_N``, or ``save_dir/name/version`` if that is given."""
+
+    def complete(
+        self, command: str, config: Sequence[str] | Mapping[str, Any], *, check: bool = False
+    ) -> dict[str, Any]:
+        """Return a configuration of ``fit`` or ``invert`` with all defaults; make its parts, too, if ``check``."""
+
+
+def console() -> Console:
+    """Return the screen, as every command writes to it."""
+    return Console(highlight=False, soft_wrap=True)

@@ -1,0 +1,53 @@
+"""An attack: what comes before and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mi_lightning.commands.base import console
+from mi_lightning.errors import InputError
+from mi_lightning.lightning.module import Inversion
+from mi_lightning.lightning.trainer import InversionTrainer
+from mi_lightning.report import summary_table
+
+_PRECISIONS = ("32-true", "64-true")
+
+
+def before(trainer: InversionTrainer) -> None:
+    """Refuse what no attack can do.
+
+    Raises:
+        InputError: If numbers are to be short: candidates move by less than 16 bits can tell apart.
+    """
+    if trainer.precision not in _PRECISIONS:
+        raise InputError("precision 32-true for an attack", trainer.precision, "trainer.precision")
+
+
+def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = False) -> None:
+    """Say what was found and where it lies.
+
+    Args:
+        trainer: What ran the attack.
+        inversion: The attack.
+        quiet: Whether the caller shows what was found.
+
+    Raises:
+        KeyboardInterrupt: If the attack was interrupted.
+    """
+    folder = trainer.log_dir  # asked for on every process: they agree on it by talking
+    if trainer.is_global_zero and folder is not None and not quiet:
+        show_run(Path(folder))
+    if inversion.stop_requested:
+        raise KeyboardInterrupt
+
+
+def show_run(folder: Path) -> None:
+    """Print the summary of one run as a table, and where its files are.
+
+    Args:
+        folder: Folder of the run; nothing is printed if it holds no results.
+    """
+    if (folder / "results.json").is_file():
+        screen = console()
+        screen.print(summary_table([folder]))
+        screen.print(f"results: {folder}")
