@@ -122,13 +122,12 @@ class Attack:
         stagnation = [] if self.beta is None else [Stagnation(self.beta, self.stagnation_rule)]
         return [*stagnation, *([] if self.gamma is None else [TargetCost(self.gamma)])]
 
-    def engine(self, target: Target, *, stops: Sequence[StopRule] = (), projections: Sequence[Projection] = ()) -> Runs:
+    def engine(self, target: Target, parts: Sequence[StopRule | Projection] = ()) -> Runs:
         """Put the attack together for a target; nothing is asked yet.
 
         Args:
             target: Whom to attack.
-            stops: Further stop rules, asked after those of beta and gamma.
-            projections: Further projections, after the attack's own.
+            parts: Further stop rules and projections, after the attack's own.
 
         Raises:
             InputError: If a part does not fit the target, or needs gradients that it does not give.
@@ -142,14 +141,13 @@ class Attack:
                 field="estimator",
             )
         problem = Problem(target, self.space, self.cost, self.priors, self.transforms)
-        projections = [*self.projections, *projections]
+        projections = [*self.projections, *(part for part in parts if isinstance(part, Projection))]
         for projection in projections:
             projection.bind(problem)
-        stops = [*self.stop_rules(), *stops]
         core = Engine(
             problem,
             self.step,
-            stops=stops,
+            stops=[*self.stop_rules(), *(part for part in parts if isinstance(part, StopRule))],
             projections=projections,
             selection=self.selection,
             max_iterations=self.max_iterations,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mi_lightning.attacks.findings import Findings, Report, ask_confidence, report_on
+from mi_lightning.attacks.findings import Findings, Report, report_on
 from mi_lightning.attacks.problem import Problem
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.result import InversionResult
@@ -61,6 +61,7 @@ class Engine:
         """Keep the parts."""
         self.problem, self.step, self.selection = problem, step, selection or LeastCost()
         self.stops, self.projections = list(stops), list(projections)
+        self._parts: list[StopRule | Projection] = [*stops, *projections]
         self.max_iterations, self.stop_requested, self.failure, self.core = max_iterations, False, None, self
 
     def run(self, rows: Rows | None = None, report_every: int = 50) -> Iterator[Report]:
@@ -91,8 +92,7 @@ class Engine:
     def iterate(self) -> None:
         """Run iteration i of Algorithm 1: x_i = PROCESS(x_{i-1} - UPDATE), and c(x_i) against the stop rules."""
         state, problem = self.state, self.problem
-        state.iteration += 1
-        problem.iteration = state.iteration
+        state.iteration = problem.iteration = state.iteration + 1
         z = self.step.propose(problem, state)
         problem.space.constrain_(z)
         for projection in self.projections:
@@ -119,7 +119,6 @@ class Engine:
         """Place the initial candidates, shape (R, *candidate_shape), drawn by the space if None; nothing is asked."""
         self.rows, self.failure = rows, None
         self.findings = Findings(len(rows), self.problem)
-        self._told: InversionResult | None = None
         self.place(rows, self.problem.space.initial(rows) if z is None else z)
 
     def place(self, rows: Rows, z: Tensor) -> None:
@@ -159,15 +158,9 @@ class Engine:
     @property
     def result(self) -> InversionResult:
         """What the rows that have stopped have found, in the order of the rows."""
-        found = self.findings()
-        if len(self.state) or not len(found) or self.problem.cost.tells_confidence:
-            return found
-        ended = self.stop_requested or self.failure is not None  # from outside: then nothing more is asked
-        if self._told is None and not ended and self.problem.affords(self.rows, 1):
-            self._told = found  # asked at most once
-            with self.keep_what_was_found():
-                self._told = ask_confidence(found, self.problem, self.findings.rows(self.rows))
-        return found if self._told is None else self._told
+        if len(self.state) or self.stop_requested or self.failure is not None:
+            return self.findings()  # an attack that was ended from outside asks nothing more
+        return self.findings.with_confidence(self.rows, self.keep_what_was_found)
 
     def progress(self) -> InversionResult:
         """Return the best iterates so far of all rows, in their order, stopped or not."""
@@ -191,11 +184,8 @@ class Engine:
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes while the attack runs: plain values and tensors, valid until it goes on."""
         saved = {name: getattr(self, name).state_dict() for name in ("rows", "state", *_PARTS)}
-        parts = [part.state_dict() for part in self._parts()]
+        parts = [part.state_dict() for part in self._parts]
         return {**saved, "parts": parts, "target": self.problem.target.run_state()}
-
-    def _parts(self) -> list[StopRule | Projection]:
-        return [*self.stops, *self.projections]
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where an engine of the same parts was; :meth:`run` without rows continues."""
@@ -203,7 +193,7 @@ class Engine:
         self.state = RowState.from_state_dict(state["state"], self.rows, self.problem.device)
         self.step.bind(self.problem, self.state)
         self.problem.target.load_run_state(state["target"])
-        for part, saved in zip(self._parts(), state["parts"], strict=True):
+        for part, saved in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict(saved)
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])

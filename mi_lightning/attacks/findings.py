@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +61,7 @@ class Findings:
         self._index: list[int] = []
         self._seconds = torch.zeros(rows, dtype=torch.float64)
         self._tick = time.perf_counter()
+        self._told: InversionResult | None = None
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -95,9 +97,21 @@ class Findings:
         index = [*self._index, *(place for _, places in running for place in places)]
         return InversionResult.concatenate(parts).select(torch.tensor(index, dtype=torch.int64).argsort())
 
-    def rows(self, rows: Rows) -> Rows:
-        """Return those of the attack's rows that have found something, in their order."""
-        return rows.select(torch.tensor(sorted(self._index), dtype=torch.int64))
+    def with_confidence(self, rows: Rows, guard: Callable[[], AbstractContextManager[None]]) -> InversionResult:
+        """Return what was found; where the cost does not tell how sure the target is, it is asked, once.
+
+        Args:
+            rows: All rows of the attack.
+            guard: Keeps what was found when the target fails.
+        """
+        if self._told is None:
+            self._told = self()
+            asks = len(self._told) and not self._problem.cost.tells_confidence
+            if asks and self._problem.affords(rows, 1):
+                found = rows.select(torch.tensor(sorted(self._index), dtype=torch.int64))
+                with guard():
+                    self._told = ask_confidence(self._told, self._problem, found)
+        return self._told
 
     @torch.no_grad()
     def snapshot(self, state: RowState) -> InversionResult:

@@ -54,11 +54,11 @@ class InversionResult:
     stop_reason: tuple[str, ...]
     queries: Tensor
     seconds: Tensor
-    score: Tensor = field(default=None)  # type: ignore[assignment]  # filled in below
+    score: Tensor = field(default_factory=lambda: torch.full((), torch.nan))  # filled in below
 
     def __post_init__(self) -> None:
         """Rank by the cost where nothing else is said."""
-        if not isinstance(self.score, Tensor):
+        if self.score.ndim == 0:
             object.__setattr__(self, "score", self.cost)
 
     def __len__(self) -> int:

@@ -298,12 +298,10 @@ class Sliding(Wrapper):
             iterations=torch.stack([part.iterations for part in self._windows]).sum(0),
             seconds=torch.stack([part.seconds for part in self._windows]).sum(0),
         )
-        if over or not whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
-            return found
-        asked = found
-        with engine.keep_what_was_found():
-            asked = self._asked(found)
-        return asked
+        if not over and whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
+            with engine.keep_what_was_found():
+                found = self._asked(found)
+        return found
 
     def _asked(self, found: InversionResult) -> InversionResult:
         """Ask for cost and confidence of the finished waveforms."""

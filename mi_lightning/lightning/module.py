@@ -120,20 +120,14 @@ class Inversion(LightningModule):
         return len(self.attack.rows(self.labels, self.target.class_names))
 
     def describe(self, callbacks: Iterable[object] = ()) -> dict[str, Any]:
-        """Return what a report says of the attack: plain values only.
-
-        Args:
-            callbacks: The trainer's; those that take part in the attack are described, too.
-        """
-        taking_part = [describe_part(each) for each in callbacks if isinstance(each, StopRule | Projection)]
-        return {**self.attack.describe(), "callbacks": taking_part, "query_budget": self.query_budget}
+        """Return what a report says of the attack, and of those callbacks that take part in it: plain values only."""
+        parts = [describe_part(each) for each in callbacks if isinstance(each, StopRule | Projection)]
+        return {**self.attack.describe(), "callbacks": parts, "query_budget": self.query_budget}
 
     def build(self, callbacks: Iterable[object]) -> Runs:
         """Put the engine together, with the stop rules and projections among the trainer's callbacks."""
-        callbacks = list(callbacks)
-        stops = [each for each in callbacks if isinstance(each, StopRule)]
-        projections = [each for each in callbacks if isinstance(each, Projection)]
-        return self.attack.engine(self.target, stops=stops, projections=projections)
+        parts = [each for each in callbacks if isinstance(each, StopRule | Projection)]
+        return self.attack.engine(self.target, parts)
 
     def preflight(self, callbacks: Iterable[object] = ()) -> None:
         """Try everything that can be wrong with the attack, so that a mistake is told before a file is written.
@@ -185,9 +179,9 @@ class Inversion(LightningModule):
             self._over = True
             return
         self.optimizers().step()  # type: ignore[union-attr]
-        values = {"cost": report.cost, "confidence": report.confidence, "active_rows": float(report.active_rows)}
+        shown = {f"invert/{name}": float(getattr(report, name)) for name in ("cost", "confidence", "active_rows")}
         for logger in self.loggers:
-            logger.log_metrics({f"invert/{name}": value for name, value in values.items()}, step=report.iteration)
+            logger.log_metrics(shown, step=report.iteration)
         for callback in self._callbacks:
             callback.on_report(self.trainer, self, report)
 

@@ -37,8 +37,7 @@ def invert(target: WhiteBox, parts: list[object], *, space: object = None, label
     attack = Attack(
         **({"cost": NegativeLogConfidence(), "max_iterations": 7, "space": space or LatentSpace()} | settings)
     )
-    stops = [part for part in parts if isinstance(part, StopRule)]
-    engine = attack.engine(target, stops=stops, projections=[part for part in parts if isinstance(part, Projection)])
+    engine = attack.engine(target, parts)
     target.restart()
     for _ in engine.run(attack.rows(labels, target.class_names), attack.report_every):
         pass
