@@ -89,6 +89,7 @@ class SpeechJudge(Judge):
         if len(rates) > 1:
             raise InputError("an evaluator and data of one sample rate", sorted(rates), "evaluator")
         self.sample_rate = next(iter(rates), SPEECH_RATE)
+        vocoder = getattr(vocoder, "vocoder", vocoder)  # of a stage of the attack its vocoder
         self.vocoder = GriffinLimVocoder(sample_rate=self.sample_rate) if vocoder is None else vocoder
 
     # ------------------------------------------------------------------------------------------------ real speech
