@@ -1,4 +1,4 @@
-"""Saving classifiers, and loading them safely into the class they were saved from."""
+"""What names an object beyond this process: digests of weights and files, and the path by which a class is imported."""
 
 from __future__ import annotations
 
@@ -13,11 +13,25 @@ from mi_lightning.errors import MIError
 
 
 def class_path(cls: type) -> str:
-    """Give the shortest dotted path by which ``cls`` can be imported."""
-    module, name = cls.__module__, cls.__qualname__
-    while getattr(sys.modules.get(module.rpartition(".")[0]), name, None) is cls:
-        module = module.rpartition(".")[0]
-    return f"{module}.{name}"
+    """Give the shortest dotted path by which ``cls`` can be imported: that of the uppermost package which exports it.
+
+    The root of a package is left out, for a root may load its names late: ``mi_lightning.data.AttFaces`` and not
+    ``mi_lightning.AttFaces``. A class that no package exports, or whose name there belongs to something else, keeps the
+    path of the module that it is defined in. A class made inside a function is named, although it cannot be imported.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> class_path(Fraction), class_path(nn.Linear)
+        ('fractions.Fraction', 'torch.nn.Linear')
+    """
+    name = cls.__qualname__
+    parents = cls.__module__.split(".")
+    for depth in range(2, len(parents)):
+        package = ".".join(parents[:depth])
+        # vars, not getattr: asking a package that loads its names late would load them
+        if vars(sys.modules.get(package, type)).get(name) is cls:
+            return f"{package}.{name}"
+    return f"{cls.__module__}.{name}"
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 import torch
+from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
 
 from mi_lightning.classifiers import StackedDAE
 from mi_lightning.classifiers.loading import save_classifier
-from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -32,13 +32,15 @@ class InversionResult:
         restart: Number of the restart, shape (R,), int64.
         candidate: Best candidate, in its space, shape (R, *candidate_shape).
         reconstruction: Best candidate decoded to the classifier's input, shape (R, *input_shape).
-        cost: Cost of the best candidate, shape (R,).
+        cost: Cost of the best candidate, with priors, shape (R,).
         confidence: Confidence that the target released for the label at the best candidate, shape (R,), in [0, 1].
         iterations: Iteration at which the row stopped, shape (R,), int64.
         stop_reason: Why it stopped, one of :data:`STOP_REASONS` per row.
         queries: Inputs whose confidences were asked for until the row stopped, shape (R,), int64.
         seconds: The row's share of the wall time, shape (R,): each block's time is split evenly over the rows that
             ran in it, so that the sum is the time of the attack.
+        score: What the attack's selection ranks candidates by, shape (R,), smaller is better; the cost unless another
+            selection was chosen.
     """
 
     label: Tensor
@@ -52,6 +54,12 @@ class InversionResult:
     stop_reason: tuple[str, ...]
     queries: Tensor
     seconds: Tensor
+    score: Tensor = field(default=None)  # type: ignore[assignment]  # filled in below
+
+    def __post_init__(self) -> None:
+        """Rank by the cost where nothing else is said."""
+        if self.score is None:
+            object.__setattr__(self, "score", self.cost)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -61,27 +69,43 @@ class InversionResult:
         """Return the chosen rows, in the order of ``index`` (int64, shape (K,))."""
         chosen = index.tolist()
         parts: dict[str, Any] = {
-            field.name: value[index] if isinstance(value, Tensor) else tuple(value[i] for i in chosen)
-            for field, value in ((field, getattr(self, field.name)) for field in fields(self))
+            name: value[index] if isinstance(value, Tensor) else tuple(value[i] for i in chosen)
+            for name, value in self.state_dict().items()
         }
         return InversionResult(**parts)
 
     def best(self) -> InversionResult:
-        """Return, for each label, the restart of least cost: all that an attacker can know of which one is best."""
+        """Return, for each label, the restart that the selection ranks first: all that an attacker can know of it."""
         keep: dict[int, int] = {}
-        for row, (label, cost) in enumerate(zip(self.label.tolist(), self.cost.tolist(), strict=True)):
-            if label not in keep or cost < float(self.cost[keep[label]]):
+        for row, (label, score) in enumerate(zip(self.label.tolist(), self.score.tolist(), strict=True)):
+            if label not in keep or score < float(self.score[keep[label]]):
                 keep[label] = row
         return self.select(torch.tensor(list(keep.values()), dtype=torch.int64))
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fields by name: tensors, and tuples of text."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> InversionResult:
+        """Return the result whose fields these are."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in state.items()})
+
+    @staticmethod
+    def empty() -> InversionResult:
+        """Return a result without rows."""
+        none, whole = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+        return InversionResult(whole, (), whole, none, none, none, none, whole, (), whole, none)
+
     @staticmethod
     def concatenate(parts: Sequence[InversionResult]) -> InversionResult:
-        """Join results of chunks or processes, rows in the order given."""
-        if len(parts) == 1:
-            return parts[0]
+        """Join results of parts or processes, rows in the order given; of nothing, a result without rows."""
+        found = [part for part in parts if len(part)]
+        if len(found) < 2:
+            return found[0] if found else InversionResult.empty()
         joined: dict[str, Any] = {}
-        for field in fields(InversionResult):
-            values = [getattr(part, field.name) for part in parts]
+        for each in fields(InversionResult):
+            values = [getattr(part, each.name) for part in found]
             tensors = isinstance(values[0], Tensor)
-            joined[field.name] = torch.cat(values) if tensors else tuple(item for value in values for item in value)
+            joined[each.name] = torch.cat(values) if tensors else tuple(item for value in values for item in value)
         return InversionResult(**joined)

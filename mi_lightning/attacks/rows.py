@@ -1,13 +1,15 @@
-"""Rows of an attack: which person each one reconstructs, and where its random numbers come from."""
+"""Rows of an attack: which person each one reconstructs, where its random numbers come from, and where it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mi_lightning.attacks.result import STOP_REASONS
 from mi_lightning.errors import InputError
 
 
@@ -54,6 +56,13 @@ class Rows:
         rows.keys = tuple(self.keys[i] for i in chosen.tolist())
         return rows
 
+    def part(self, where: slice) -> Rows:
+        """Return consecutive rows; like :meth:`select`, but made for every question: nothing is copied."""
+        rows = Rows.__new__(Rows)
+        rows.label, rows.restart, rows.seed = self.label[where], self.restart[where], self.seed
+        rows.generators, rows.keys = self.generators[where], self.keys[where]
+        return rows
+
     def draw(self, sample: Callable[[torch.Generator], Tensor]) -> Tensor:
         """Stack one draw per row, shape (R, ...), on the CPU.
 
@@ -63,6 +72,168 @@ class Rows:
         """
         return torch.stack([sample(generator) for generator in self.generators])
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return which rows these are, and the states of their generators: plain values and tensors."""
+        states = [generator.get_state() for generator in self.generators]
+        return {"label": self.label, "restart": self.restart, "seed": self.seed, "generators": states}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Rows:
+        """Return rows that draw what those would have drawn whose state this is."""
+        rows = cls(state["label"], state["restart"], seed=state["seed"])
+        for generator, saved in zip(rows.generators, state["generators"], strict=True):
+            generator.set_state(saved)
+        return rows
+
+
+class Evaluation(NamedTuple):
+    """Cost of the candidates, and its gradient where that came along for nothing.
+
+    Attributes:
+        total: Cost with priors, shape (R,).
+        identity_loss: Cost without priors, what the target says, shape (R,).
+        gradient: Gradient of the total with respect to the candidates, shape (R, *candidate_shape), or None if it has
+            to be asked for.
+    """
+
+    total: Tensor
+    identity_loss: Tensor
+    gradient: Tensor | None
+
+
+class RowState:
+    """Everything of an attack that has one place a row, for the rows that are in the batch.
+
+    Args:
+        rows: The rows.
+        z: Their initial candidates x_0, shape (R, *candidate_shape), on the device of the attack.
+
+    Attributes:
+        rows: The rows in the batch.
+        index: Place of each among the rows that the attack began with, shape (R,), int64, on the CPU.
+        label: Class of each, on the device, shape (R,), int64.
+        z: Candidates x_i, shape (R, *candidate_shape).
+        active: Rows that have not stopped, shape (R,), bool.
+        total: Cost with priors of the candidates, shape (R,).
+        identity_loss: The target's share of it, shape (R,).
+        gradient: Gradient of the total at the candidates, where it came with the evaluation.
+        best_z: Candidate that the selection ranks first so far; with ``best_score``, ``best_total`` and
+            ``best_identity_loss``, each of shape (R,).
+        iteration: Number of the iteration that is running, or has just run; 0 is x_0.
+        evaluated: Number of the last iterate that was evaluated; -1 before x_0 was.
+    """
+
+    __slots__ = (
+        "active", "best_identity_loss", "best_score", "best_total", "best_z", "evaluated", "gradient", "identity_loss",
+        "index", "iteration", "label", "rows", "stop_code", "stop_iteration", "total", "z",
+    )  # fmt: skip
+
+    def __init__(self, rows: Rows, z: Tensor) -> None:
+        """Begin before anything was evaluated."""
+        count, device = len(rows), z.device
+        infinite = torch.full((count,), torch.inf, device=device)
+        self.rows, self.index, self.label, self.z = rows, torch.arange(count), rows.label.to(device), z
+        self.active = torch.ones(count, dtype=torch.bool, device=device)
+        self.stop_code = torch.zeros(count, dtype=torch.int64, device=device)
+        self.stop_iteration = torch.zeros(count, dtype=torch.int64, device=device)
+        self.total = self.identity_loss = self.best_score = infinite
+        self.best_total = self.best_identity_loss = infinite
+        self.best_z, self.gradient = z.clone(), None
+        self.iteration, self.evaluated = 0, -1
+
+    gradient: Tensor | None
+
+    def __len__(self) -> int:
+        """Return the number of rows in the batch."""
+        return len(self.rows)
+
+    def record(self, z: Tensor, evaluation: Evaluation, score: Tensor) -> None:
+        """Take up an evaluated iterate, and keep it in the active rows where it ranks before all earlier ones.
+
+        A row whose cost is not finite has diverged and stops.
+
+        Args:
+            z: The candidates, shape (R, *candidate_shape).
+            evaluation: Their cost.
+            score: What the selection ranks them by, shape (R,), smaller is better.
+        """
+        self.z, (self.total, self.identity_loss, self.gradient) = z, evaluation
+        improved = (score < self.best_score).logical_and_(self.active)
+        self.best_score = torch.where(improved, score, self.best_score)
+        same = score is self.total
+        self.best_total = self.best_score if same else torch.where(improved, self.total, self.best_total)
+        self.best_identity_loss = torch.where(improved, self.identity_loss, self.best_identity_loss)
+        copy_rows_(self.best_z, z, improved)
+        self.evaluated = self.iteration
+        self.stop(self.total.isfinite().logical_not_(), "diverged")
+
+    def stop(self, mask: Tensor | None, reason: str) -> None:
+        """Stop rows at the present iteration; rows that have stopped already stay as they are.
+
+        Args:
+            mask: Rows to stop, shape (R,), bool, on the device of the candidates; all if None.
+            reason: One of :data:`~mi_lightning.attacks.result.STOP_REASONS`.
+        """
+        stopping = self.active.clone() if mask is None else mask & self.active
+        self.stop_code.masked_fill_(stopping, STOP_REASONS.index(reason))
+        self.stop_iteration.masked_fill_(stopping, self.iteration)
+        self.active ^= stopping
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with the chosen rows.
+
+        Args:
+            index: Places of these in the batch, shape (K,), int64, on the device of the candidates.
+        """
+        on_host = index.cpu()
+        self.rows, self.index = self.rows.select(on_host), self.index[on_host]
+        for name in _ON_DEVICE:
+            if (value := getattr(self, name)) is not None:
+                setattr(self, name, value[index])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is kept, but for the rows themselves: plain values and tensors."""
+        return {name: getattr(self, name) for name in ("index", "iteration", "evaluated", *_ON_DEVICE)}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any], rows: Rows, device: torch.device) -> RowState:
+        """Return the state that was saved.
+
+        Args:
+            state: What :meth:`state_dict` gave.
+            rows: All rows that the attack began with; those in the batch go on with their generators.
+            device: Where the candidates go.
+        """
+        restored = cls(rows.select(state["index"]), state["z"].to(device))
+        restored.index, restored.iteration, restored.evaluated = state["index"], state["iteration"], state["evaluated"]
+        for name in _ON_DEVICE:
+            value = state[name]
+            setattr(restored, name, None if value is None else value.to(device, copy=True))
+        return restored
+
+
+#: What lies on the device and has one place a row.
+_ON_DEVICE = (
+    "label", "z", "active", "stop_code", "stop_iteration", "total", "identity_loss", "gradient", "best_z", "best_score",
+    "best_total", "best_identity_loss",
+)  # fmt: skip
+
+
+def copy_rows_(out: Tensor, source: Tensor, mask: Tensor) -> None:
+    """Copy the rows of ``source`` where ``mask`` is set into ``out``, in place, without waiting for the device.
+
+    Args:
+        out: Shape (R, ...), contiguous.
+        source: Same shape and type; values that are not finite are harmless where the mask is not set.
+        mask: Shape (R,), bool.
+    """
+    wide, source = out.flatten(1), source.flatten(1)
+    # `where` costs by the element, not by the byte: copying words of 16 bytes is several times faster; nothing is
+    # computed with them
+    if wide.dtype == torch.float32 and wide.shape[1] % 4 == 0 and wide.device.type in ("cpu", "cuda"):
+        wide, source = wide.view(torch.complex128), source.view(torch.complex128)
+    torch.where(mask[:, None], source, wide, out=wide)
+
 
 def row_seed(seed: int, label: int, restart: int) -> int:
     """Return the seed of one row, a number below 2^63 that is well mixed from its three parts."""
@@ -71,7 +242,7 @@ def row_seed(seed: int, label: int, restart: int) -> int:
 
 
 def parse_labels(
-    labels: str | int | Sequence[int | str], class_names: Sequence[str], flag: str = "--model.labels"
+    labels: str | int | Sequence[int | str], class_names: Sequence[str], field: str = "labels"
 ) -> list[int]:
     """Turn a choice of people into class indices, in the order given.
 
@@ -79,7 +250,7 @@ def parse_labels(
         labels: ``"all"``; an index; a class name; a range ``"0-9"`` (both ends included); a comma-separated string of
             these; or a list of them.
         class_names: Name of each class.
-        flag: Flag to name in an error.
+        field: Argument to name in an error.
 
     Returns:
         Class indices, without repetitions.
@@ -99,7 +270,7 @@ def parse_labels(
             return known[text]
         if text.isdigit() and int(text) < len(class_names):
             return int(text)
-        raise InputError(expected, text, flag)
+        raise InputError(expected, text, field)
 
     parts = labels if isinstance(labels, (list, tuple)) else [labels]
     tokens = [token.strip() for part in parts for token in str(part).split(",") if token.strip()]
@@ -111,10 +282,10 @@ def parse_labels(
         elif dash and token not in known and first and last:
             low, high = index_of(first), index_of(last)
             if low > high:
-                raise InputError("a range that goes up", token, flag)
+                raise InputError("a range that goes up", token, field)
             chosen += range(low, high + 1)
         else:
             chosen.append(index_of(token))
     if not chosen:
-        raise InputError(expected, repr(labels), flag)
+        raise InputError(expected, repr(labels), field)
     return list(dict.fromkeys(chosen))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
@@ -17,18 +16,67 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from mi_lightning.checkpoint import class_path
 from mi_lightning.data.base import Batch, PersonDataModule
 from mi_lightning.errors import InputError
 
 FORMAT_VERSION = 1
 
 
-def class_path(cls: type) -> str:
-    """Give the shortest dotted path by which ``cls`` can be imported."""
-    module = cls.__module__
-    while getattr(sys.modules.get(module.rpartition(".")[0]), cls.__name__, None) is cls:
-        module = module.rpartition(".")[0]
-    return f"{module}.{cls.__name__}"
+class Facts(NamedTuple):
+    """What is known of a classifier without asking it.
+
+    Attributes:
+        input_shape: Shape of one input, without the batch.
+        num_classes: Number of classes, C.
+        class_names: Name of each class.
+        input_range: Lowest and highest value of an input.
+    """
+
+    input_shape: tuple[int, ...]
+    num_classes: int
+    class_names: tuple[str, ...]
+    input_range: tuple[float, float]
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        input_shape: Sequence[int],
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        input_range: Sequence[float] = (0.0, 1.0),
+    ) -> Facts:
+        """Check what was given; classes without names are called ``"0"``, ``"1"``, ...
+
+        Raises:
+            InputError: If the arguments do not fit each other.
+        """
+        if num_classes < 2:
+            raise InputError("num_classes >= 2", num_classes, "num_classes")
+        if not input_shape or min(input_shape) < 1:
+            raise InputError("input_shape of positive sizes", tuple(input_shape), "input_shape")
+        if len(input_range) != 2 or not input_range[0] < input_range[1]:
+            raise InputError("input_range (low, high) with low < high", tuple(input_range), "input_range")
+        if class_names is not None and len(class_names) != num_classes:
+            raise InputError(f"{num_classes} class_names", len(class_names), "class_names")
+        return cls(
+            tuple(int(size) for size in input_shape),
+            num_classes,
+            tuple(map(str, range(num_classes) if class_names is None else class_names)),
+            (float(input_range[0]), float(input_range[1])),
+        )
+
+
+def check_inputs(x: Tensor, input_shape: tuple[int, ...]) -> None:
+    """Refuse a batch whose inputs have another shape.
+
+    Raises:
+        InputError: If ``x`` is not of shape (N, *input_shape).
+    """
+    if x.shape[1:] != input_shape:
+        shape = ", ".join(map(str, input_shape))
+        raise InputError(f"input of shape (N, {shape})", f"({', '.join(map(str, x.shape))})")
 
 
 class Classifier(LightningModule, ABC):
@@ -68,18 +116,9 @@ class Classifier(LightningModule, ABC):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        if num_classes < 2:
-            raise InputError("num_classes >= 2", num_classes, "--model.num_classes")
-        if not input_shape or min(input_shape) < 1:
-            raise InputError("input_shape of positive sizes", tuple(input_shape), "--model.input_shape")
-        if len(input_range) != 2 or not input_range[0] < input_range[1]:
-            raise InputError("input_range (low, high) with low < high", tuple(input_range), "--model.input_range")
-        if class_names is not None and len(class_names) != num_classes:
-            raise InputError(f"{num_classes} class_names", len(class_names), "--model.class_names")
-        self.input_shape = tuple(int(size) for size in input_shape)
-        self.num_classes = num_classes
-        self.class_names = tuple(map(str, range(num_classes) if class_names is None else class_names))
-        self.input_range = (float(input_range[0]), float(input_range[1]))
+        self.input_shape, self.num_classes, self.class_names, self.input_range = Facts.checked(
+            input_shape=input_shape, num_classes=num_classes, class_names=class_names, input_range=input_range
+        )
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.training_info = {}
@@ -112,9 +151,7 @@ class Classifier(LightningModule, ABC):
         Raises:
             InputError: If the samples have another shape.
         """
-        if x.shape[1:] != self.input_shape:
-            shape = ", ".join(map(str, self.input_shape))
-            raise InputError(f"input of shape (N, {shape})", f"({', '.join(map(str, x.shape))})")
+        check_inputs(x, self.input_shape)
         logits: Tensor = self.head(self.features(x))
         return logits
 
@@ -176,7 +213,7 @@ class Classifier(LightningModule, ABC):
                 self.training_info[f"train_{name}"] = float(value)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class and how it was trained: `mi_lightning.checkpoint.load_classifier` needs only the file."""
+        """Add the class and how it was trained: `load_classifier` needs only the file."""
         checkpoint["mi_lightning"] = {
             "format_version": FORMAT_VERSION,
             "class_path": class_path(type(self)),

@@ -78,25 +78,25 @@ class CNN(Classifier):
             lr_scheduler=lr_scheduler,
         )
         if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 4:
-            raise InputError("input_shape (channels, height >= 4, width >= 4)", self.input_shape, "--data")
+            raise InputError("input_shape (channels, height >= 4, width >= 4)", self.input_shape, field="input_shape")
         if not math.isfinite(input_mean):
-            raise InputError("a finite input_mean", input_mean, "--model.input_mean")
+            raise InputError("a finite input_mean", input_mean, field="input_mean")
         if not 0 < input_std < math.inf:
-            raise InputError("a finite input_std > 0", input_std, "--model.input_std")
+            raise InputError("a finite input_std > 0", input_std, field="input_std")
         if len(channels) != 2 or min(channels) < 1:
-            raise InputError("two channels >= 1", tuple(channels), "--model.channels")
+            raise InputError("two channels >= 1", tuple(channels), field="channels")
         if hidden < 1:
-            raise InputError("hidden >= 1", hidden, "--model.hidden")
+            raise InputError("hidden >= 1", hidden, field="hidden")
         if init not in ("default", "he"):
-            raise InputError("init default or he", init, "--model.init")
+            raise InputError("init default or he", init, field="init")
         if not 0 <= dropout < 1:
-            raise InputError("0 <= dropout < 1", dropout, "--model.dropout")
+            raise InputError("0 <= dropout < 1", dropout, field="dropout")
         if not 0 <= shift < min(self.input_shape[1:]):
-            raise InputError(f"0 <= shift < {min(self.input_shape[1:])} pixels", shift, "--model.shift")
+            raise InputError(f"0 <= shift < {min(self.input_shape[1:])} pixels", shift, field="shift")
         if not 0 <= flip <= 1:
-            raise InputError("0 <= flip <= 1", flip, "--model.flip")
+            raise InputError("0 <= flip <= 1", flip, field="flip")
         if not 0 <= noise <= 1:
-            raise InputError("0 <= noise <= 1", noise, "--model.noise")
+            raise InputError("0 <= noise <= 1", noise, field="noise")
         self.input_mean, self.input_std = input_mean, input_std
         self.channels, self.hidden, self.init, self.dropout = tuple(channels), hidden, init, dropout
         self.shift, self.flip, self.noise = shift, flip, noise

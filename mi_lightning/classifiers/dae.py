@@ -116,7 +116,7 @@ class StackedDAE(Classifier):
             input_shape=input_shape, num_classes=num_classes, class_names=class_names, input_range=input_range
         )
         if reconstruction_weight < 0:
-            raise InputError("reconstruction_weight >= 0", reconstruction_weight, "--model.reconstruction_weight")
+            raise InputError("reconstruction_weight >= 0", reconstruction_weight, field="reconstruction_weight")
         self.hidden = tuple(hidden)
         self.corruption = corruption if isinstance(corruption, int | float) else tuple(corruption)
         self.offset = sum(self.input_range) / 2 if offset is None else offset
@@ -141,7 +141,7 @@ class StackedDAE(Classifier):
             pretraining = [Phase() for _ in layers]
         if len(pretraining) != len(layers):
             raise InputError(
-                f"one phase of pretraining for each of {len(layers)} layers", len(pretraining), "--model.pretraining"
+                f"one phase of pretraining for each of {len(layers)} layers", len(pretraining), field="pretraining"
             )
         stages = [
             _Stage(f"layer{index + 1}", phase, (layer,), index)
@@ -153,10 +153,14 @@ class StackedDAE(Classifier):
             stages.append(_Stage("finetune", finetune, (self.autoencoder, self.head), None))
         for stage in stages:
             if stage.phase.epochs < 0:
-                raise InputError("epochs >= 0", stage.phase.epochs, f"phase {stage.name} of --model")
+                raise InputError(
+                    "epochs >= 0",
+                    stage.phase.epochs,
+                    field="pretraining" if stage.name.startswith("layer") else stage.name,
+                )
         stages = [stage for stage in stages if stage.phase.epochs]
         if not stages:
-            raise InputError("at least one epoch in one phase", 0, "--model.pretraining, --model.softmax")
+            raise InputError("at least one epoch in one phase", 0, field="softmax")
         return stages
 
     @property
@@ -208,7 +212,7 @@ class StackedDAE(Classifier):
         limit = trainer.max_epochs
         if limit is not None and 0 <= limit < self.total_epochs:
             parts = " + ".join(f"{each.phase.epochs} {each.name}" for each in self.stages)
-            raise InputError(f"max_epochs >= {self.total_epochs} ({parts})", limit, "--trainer.max_epochs")
+            raise InputError(f"max_epochs >= {self.total_epochs} ({parts})", limit, field="max_epochs")
         trainer.fit_loop.max_epochs = self.total_epochs
 
     def configure_optimizers(self) -> Any:

@@ -99,7 +99,7 @@ class FaceCNN(Classifier):
             lr_scheduler=lr_scheduler,
         )
         if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 16:
-            raise InputError("input_shape (channels, height >= 16, width >= 16)", self.input_shape, "--data")
+            raise InputError("input_shape (channels, height >= 16, width >= 16)", self.input_shape, field="input_shape")
         for name, value, high in (
             ("dropout", dropout, 0.99),
             ("shift", shift, 0.5),
@@ -112,10 +112,10 @@ class FaceCNN(Classifier):
             ("noise", noise, 1.0),
         ):
             if not 0 <= value <= high:
-                raise InputError(f"0 <= {name} <= {high:g}", value, f"--model.{name}")
+                raise InputError(f"0 <= {name} <= {high:g}", value, field=name)
         for name, size in (("width", width), ("hidden", hidden)):
             if size < 1:
-                raise InputError(f"{name} >= 1", size, f"--model.{name}")
+                raise InputError(f"{name} >= 1", size, field=name)
         self.width, self.hidden, self.dropout = width, hidden, dropout
         self.shift, self.scale, self.rotation, self.flip = shift, scale, rotation, flip
         self.blur, self.contrast, self.brightness, self.noise = blur, contrast, brightness, noise

@@ -1,4 +1,4 @@
-"""Write a classifier so that `load_classifier` finds everything in the file."""
+"""Saving classifiers, and loading them safely into the class they were saved from."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def save_classifier(classifier: Classifier, path: str | Path) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise MIError(f"cannot write the checkpoint {path}: {error.strerror} (--checkpoint)") from error
+        raise MIError(f"cannot write the checkpoint {path}: {error.strerror}") from error
 
 
-def load_classifier(path: str | Path, flag: str = "") -> Classifier:
+def load_classifier(path: str | Path, field: str = "") -> Classifier:
     """Make the classifier that a checkpoint holds, on the CPU and in eval mode.
 
     Nothing in the file is executed: it is read with ``weights_only=True``, and the class that it names must be a
@@ -58,7 +58,7 @@ def load_classifier(path: str | Path, flag: str = "") -> Classifier:
 
     Args:
         path: Checkpoint of `save_classifier`, or of Lightning's ``ModelCheckpoint``.
-        flag: Flag that named the file, for the error.
+        field: Argument that named the file, for the error.
 
     Returns:
         The classifier, with its ``training_info``.
@@ -69,9 +69,9 @@ def load_classifier(path: str | Path, flag: str = "") -> Classifier:
     try:
         return _load(Path(path))
     except MIError as error:
-        if not flag:
+        if not field:
             raise
-        raise MIError(f"{error} ({flag})") from error
+        raise MIError(f"{error} ({field})") from error
 
 
 def _load(path: Path) -> Classifier:

@@ -67,7 +67,7 @@ class LogisticRegression(Classifier):
         )
         for name, value in (("c", c), ("max_iter", max_iter), ("tol", tol)):
             if not value > 0:
-                raise InputError(f"{name} > 0", value, f"--model.{name}")
+                raise InputError(f"{name} > 0", value, field=name)
         self.c, self.max_iter, self.tol = c, max_iter, tol
         self.automatic_optimization = False  # the solver updates the weights
         self.head = nn.Linear(torch.Size(self.input_shape).numel(), num_classes)
@@ -109,7 +109,7 @@ class LogisticRegression(Classifier):
         super().on_fit_start()
         self._gathered.clear()
         if self.trainer.world_size > 1:
-            raise InputError("1 device for scikit-learn's solver", self.trainer.world_size, "--trainer.devices")
+            raise InputError("1 device for scikit-learn's solver", self.trainer.world_size, field="devices")
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
         """Gather a batch for the solver."""
@@ -139,15 +139,15 @@ class LogisticRegression(Classifier):
         """
         found = y.unique()
         if len(found) < self.num_classes:
-            raise InputError(f"training samples of all {self.num_classes} people", f"{len(found)} people", "--data")
+            raise InputError(f"training samples of all {self.num_classes} people", f"{len(found)} people")
         solver = Solver(C=self.c, max_iter=self.max_iter, tol=self.tol)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # said below, with the flag
+            warnings.simplefilter("ignore", ConvergenceWarning)  # said below, with the argument
             solver.fit(x.double().numpy(), y.numpy())
         iterations = int(solver.n_iter_.max())
         self.training_info["solver_iterations"] = iterations
         if iterations >= self.max_iter:
-            rank_zero_warn(f"the solver was stopped after {iterations} iterations, before its end (--model.max_iter)")
+            rank_zero_warn(f"the solver was stopped after {iterations} iterations, before its end (max_iter)")
         weight, bias = torch.from_numpy(solver.coef_), torch.from_numpy(solver.intercept_)
         if len(weight) == 1:  # two people: scikit-learn keeps the difference of their logits
             weight, bias = torch.cat((-weight / 2, weight / 2)), torch.cat((-bias / 2, bias / 2))

@@ -126,18 +126,18 @@ class MelSpeakerNet(SpeechClassifier):
         self.prepare_speech(sample_rate, shift_seconds)
         for name, size in (("bands", bands), ("width", width), ("hidden", hidden)):
             if size < 2:
-                raise InputError(f"{name} >= 2", size, f"--model.{name}")
+                raise InputError(f"{name} >= 2", size, field=name)
         for name, value, high in (("dropout", dropout, 0.99), ("noise", noise, 10.0), ("tilt", tilt, 60.0)):
             if not 0 <= value <= high:
-                raise InputError(f"0 <= {name} <= {high:g}", value, f"--model.{name}")
+                raise InputError(f"0 <= {name} <= {high:g}", value, field=name)
         if not 0 <= mask < 1:
-            raise InputError("0 <= mask < 1", mask, "--model.mask")
+            raise InputError("0 <= mask < 1", mask, field="mask")
         self.bands, self.width, self.hidden, self.dropout = bands, width, hidden, dropout
         self.noise, self.tilt, self.mask = noise, tilt, mask
 
         self.mel = LogMel(bands, sample_rate=sample_rate)
         if self.chunk_samples < self.mel.size:
-            raise InputError(f"a chunk of {self.mel.size} samples or more", self.chunk_samples, "--data.chunk_seconds")
+            raise InputError(f"chunks of {self.mel.size} samples or more", self.chunk_samples, field="input_shape")
         layers: list[nn.Module] = [nn.BatchNorm1d(bands)]
         for (before, after), kernel, dilation in zip(
             itertools.pairwise((bands, width, width, width)), (5, 3, 3), (1, 2, 3), strict=True

@@ -68,11 +68,11 @@ class MLP(Classifier):
             lr_scheduler=lr_scheduler,
         )
         if hidden < 1:
-            raise InputError("hidden >= 1", hidden, "--model.hidden")
+            raise InputError("hidden >= 1", hidden, field="hidden")
         if init not in ("default", "normal", "xavier"):
-            raise InputError("init default, normal or xavier", init, "--model.init")
+            raise InputError("init default, normal or xavier", init, field="init")
         if not 0 < std < math.inf:
-            raise InputError("a finite std > 0", std, "--model.std")
+            raise InputError("a finite std > 0", std, field="std")
         self.hidden, self.init, self.std = hidden, init, std
         self.body = nn.Linear(torch.Size(self.input_shape).numel(), hidden)
         self.head = nn.Linear(hidden, num_classes)

@@ -101,14 +101,14 @@ class SincNet(SpeechClassifier):
         )
         self.prepare_speech(sample_rate, shift_seconds)
         if len(channels) != len(kernels):
-            raise InputError(f"{len(channels)} kernels, one for each of channels", len(kernels), "--model.kernels")
+            raise InputError(f"{len(channels)} kernels, one for each of channels", len(kernels), field="kernels")
         if not hidden:
-            raise InputError("at least one size in hidden", tuple(hidden), "--model.hidden")
+            raise InputError("at least one size in hidden", tuple(hidden), field="hidden")
         for name, sizes in (("channels", channels), ("kernels", kernels), ("hidden", hidden), ("pool", [pool])):
             if sizes and min(sizes) < 1:
-                raise InputError(f"{name} >= 1", min(sizes), f"--model.{name}")
+                raise InputError(f"{name} >= 1", min(sizes), field=name)
         if not 0 <= dropout < 1:
-            raise InputError("0 <= dropout < 1", dropout, "--model.dropout")
+            raise InputError("0 <= dropout < 1", dropout, field="dropout")
         self.filters, self.taps, self.stride = filters, taps, stride
         self.min_low_hz, self.min_band_hz = min_low_hz, min_band_hz
         self.channels, self.kernels, self.pool = tuple(channels), tuple(kernels), pool
@@ -124,8 +124,8 @@ class SincNet(SpeechClassifier):
             lengths.append(lengths[-1] // pool - kernel + 1)
         lengths = [length // pool for length in lengths]
         if min(lengths) < 1:
-            expected = "a chunk long enough for taps, kernels and pool"
-            raise InputError(expected, f"{self.chunk_samples} samples", "--data.chunk_seconds")
+            expected = "chunks long enough for taps, kernels and pool"
+            raise InputError(expected, f"{self.chunk_samples} samples", field="input_shape")
         widths = (filters, *self.channels)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(before, after, kernel)

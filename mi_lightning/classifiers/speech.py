@@ -43,9 +43,11 @@ class SpeechClassifier(Classifier):
             InputError: If the input is no chunk of a waveform, or a value cannot be used.
         """
         if len(self.input_shape) != 2 or self.input_shape[0] != 1:
-            raise InputError("input_shape (1, samples): one channel of a waveform", self.input_shape, "--data")
+            raise InputError(
+                "input_shape (1, samples): one channel of a waveform", self.input_shape, field="input_shape"
+            )
         if sample_rate < 1000:
-            raise InputError("sample_rate >= 1000 (Hz)", sample_rate, "--model.sample_rate")
+            raise InputError("sample_rate >= 1000 (Hz)", sample_rate, field="sample_rate")
         self.sample_rate, self.shift_seconds = sample_rate, shift_seconds
         self._shift_samples()
         self.test_frame_accuracy = MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)
@@ -62,7 +64,7 @@ class SpeechClassifier(Classifier):
             raise InputError(
                 f"shift_seconds between one sample and a chunk ({self.chunk_samples / self.sample_rate:g} s)",
                 self.shift_seconds,
-                "--model.shift_seconds",
+                field="shift_seconds",
             )
         return shift
 

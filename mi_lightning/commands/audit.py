@@ -12,7 +12,7 @@ from rich.console import Console
 from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.lightning.trainer import ensure_writable
-from mi_lightning.report.html import build_report, summary_table
+from mi_lightning.report import build_report, summary_table
 
 
 def audit(

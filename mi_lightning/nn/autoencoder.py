@@ -46,9 +46,9 @@ class DenoisingAutoencoder(nn.Module):
         super().__init__()
         for name, size in (("inputs", inputs), ("hidden", hidden)):
             if size < 1:
-                raise InputError(f"{name} >= 1", size, f"--model.{name}")
+                raise InputError(f"{name} >= 1", size, field=name)
         if not 0 <= corruption < 1:
-            raise InputError("corruption in [0, 1)", corruption, "--model.corruption")
+            raise InputError("corruption in [0, 1)", corruption, field="corruption")
         self.corruption, self.offset, self.rescale = corruption, offset, rescale
         self.encoder = nn.Linear(inputs, hidden)
         self.decoder = nn.Linear(hidden, inputs)
@@ -130,10 +130,10 @@ class StackedDenoisingAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         if len(sizes) < 2:
-            raise InputError("the size of the input and of at least one layer", tuple(sizes), "--model.hidden")
+            raise InputError("the size of the input and of at least one layer", tuple(sizes), field="hidden")
         parts = [corruption] * (len(sizes) - 1) if isinstance(corruption, int | float) else list(corruption)
         if len(parts) != len(sizes) - 1:
-            raise InputError(f"one corruption for each of {len(sizes) - 1} layers", len(parts), "--model.corruption")
+            raise InputError(f"one corruption for each of {len(sizes) - 1} layers", len(parts), field="corruption")
         self.layers = nn.ModuleList(
             DenoisingAutoencoder(inputs, hidden, corruption=part, offset=offset if depth == 0 else 0.0, rescale=rescale)
             for depth, ((inputs, hidden), part) in enumerate(zip(itertools.pairwise(sizes), parts, strict=True))

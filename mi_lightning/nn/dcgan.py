@@ -72,14 +72,14 @@ class FaceGenerator(nn.Module):
         return (picture + 1) / 2
 
 
-def load_generator(path: str | Path, flag: str = "") -> FaceGenerator:
+def load_generator(path: str | Path, field: str = "weights") -> FaceGenerator:
     """Make the generator whose weights a file holds; the sizes of its layers are read from the weights.
 
     Nothing in the file is executed: it is read with ``weights_only=True``.
 
     Args:
         path: File of a state dict under ``netG_state_dict``.
-        flag: Flag that named the file, for the error.
+        field: Argument that named the file, for the error.
 
     Returns:
         The generator on the CPU, in evaluation mode, its parameters frozen.
@@ -90,7 +90,7 @@ def load_generator(path: str | Path, flag: str = "") -> FaceGenerator:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError("a file of weights of a face generator", f"none at {path}", flag)
+        raise InputError("a file of weights of a face generator", f"none at {path}", field)
     try:
         with warnings.catch_warnings():  # of pickles that torch did not write; what follows says it better
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
@@ -99,7 +99,7 @@ def load_generator(path: str | Path, flag: str = "") -> FaceGenerator:
         raise MIError(f"{path} holds no plain weights: it is damaged, or would run code when loaded") from None
     if not isinstance(content, dict) or not isinstance(content.get(STATE_KEY), Mapping):
         known = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"an entry {STATE_KEY} in {path}", known or "an empty file", flag)
+        raise InputError(f"an entry {STATE_KEY} in {path}", known or "an empty file", field)
     state = content[STATE_KEY]
     try:
         # weights of transposed convolutions are (in, out, 4, 4); those of batch norm have one dimension
@@ -111,5 +111,5 @@ def load_generator(path: str | Path, flag: str = "") -> FaceGenerator:
         generator.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError, IndexError, InputError) as error:
         reason = " ".join(str(error).split())
-        raise InputError("weights of a DCGAN generator", f"{path}: {reason}", flag) from None
+        raise InputError("weights of a DCGAN generator", f"{path}: {reason}", field) from None
     return generator.requires_grad_(False).eval()

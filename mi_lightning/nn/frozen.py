@@ -1,13 +1,16 @@
-"""Linear layers whose weights no longer change: the same products, laid out once for the processor."""
+"""Modules whose weights no longer change: copies for asking, their products laid out once for the processor."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from mi_lightning.errors import InputError
 
 _SMALLEST = 1 << 17  # weights; below, packing gains nothing
 _FEWEST = 3  # inputs; below, a product is bound by reading the weights, which plain code does as fast
@@ -75,6 +78,41 @@ class _PlainForward:
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.layer.weight, self.layer.bias)
+
+
+def frozen_copy(module: nn.Module, *, rows: int = 40) -> nn.Module:
+    """Copy a module that is only asked: in evaluation mode, frozen, linear layers packed. The module stays as it is.
+
+    Frozen weights save the gradients towards them, about a third of the work of an iteration. The parameters of the
+    copy lie in the memory of the module's, whatever their size; buffers are copied, so that nothing that the copy does
+    reaches the module. Whoever trains the module further copies it anew: the copy would have new weights beside old
+    statistics of batch normalisation.
+
+    Args:
+        module: Any module.
+        rows: Inputs in a typical batch; see :func:`pack_linear_layers`.
+
+    Raises:
+        InputError: If it cannot be copied.
+    """
+    memo: dict[int, Any] = {}
+    for part in module.modules():
+        for parameter in part.parameters(recurse=False):
+            if type(parameter) is nn.Parameter:  # subclasses are copied as they want to be
+                memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
+        for value in vars(part).values():
+            if isinstance(value, Tensor) and value.grad_fn is not None:  # left by a forward pass; deepcopy refuses it
+                memo[id(value)] = value.detach()
+    try:
+        copied = copy.deepcopy(module, memo)
+    except Exception as error:  # whatever a foreign class raises
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(
+            "a module that copy.deepcopy can copy", f"{type(module).__name__}, {reason}", "module"
+        ) from error
+    copied.requires_grad_(False).eval()
+    pack_linear_layers(copied, rows=rows)
+    return copied
 
 
 def pack_linear_layers(module: nn.Module, *, rows: int = 40) -> int:

@@ -62,16 +62,16 @@ class SincConv1d(nn.Module):
     ) -> None:
         super().__init__()
         if filters < 1:
-            raise InputError("filters >= 1", filters, "--model.filters")
+            raise InputError("filters >= 1", filters, field="filters")
         if taps < 3 or taps % 2 == 0:
-            raise InputError("an odd number of taps >= 3", taps, "--model.taps")
+            raise InputError("an odd number of taps >= 3", taps, field="taps")
         if stride < 1:
-            raise InputError("stride >= 1", stride, "--model.stride")
+            raise InputError("stride >= 1", stride, field="stride")
         if min_low_hz < 0 or min_band_hz <= 0 or min_low_hz + min_band_hz >= sample_rate / 2:
             raise InputError(
                 f"min_low_hz >= 0 and min_band_hz > 0, together below half the rate of {sample_rate} Hz",
                 f"{min_low_hz} and {min_band_hz}",
-                "--model.min_low_hz, --model.min_band_hz",
+                field="min_low_hz",
             )
         self.filters, self.taps, self.sample_rate, self.stride = filters, taps, sample_rate, stride
         self.min_low_hz, self.min_band_hz = float(min_low_hz), float(min_band_hz)

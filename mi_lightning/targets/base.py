@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from mi_lightning.classifiers.base import Classifier
-from mi_lightning.errors import MIError
+from mi_lightning.classifiers.base import Facts
+from mi_lightning.errors import InputError, MIError
 
 
 class TargetError(MIError):
-    """A target that gave no usable answer: what is behind it failed, or released something that is no confidence."""
+    """A target that gave no usable answer: what is behind it failed, or released something that is no confidence.
+
+    Attributes:
+        found: What an attack had found until then, if it was one that was asking.
+    """
+
+    found: object = None
 
 
-class QueryBudgetError(MIError):
+class QueryBudgetError(InputError):
     """A question that was not asked, because a row's query budget does not allow it."""
 
 
@@ -81,11 +87,9 @@ class QueryLedger:
         """
         share = self.share(inputs)
         if self.budget is not None and self.askers:
-            spent = max(self.of(key) for key in self.askers)
+            spent = max(self.asked(self.askers))
             if spent + share > self.budget:
-                raise QueryBudgetError(
-                    f"expected at most {self.budget} queries per row, got {spent + share} (--model.query_budget)"
-                )
+                raise QueryBudgetError(f"at most {self.budget} queries per row", spent + share, "query_budget")
         if self.askers is not self._pending_for:
             self._settle()
             self._pending_for = self.askers
@@ -96,6 +100,21 @@ class QueryLedger:
         """Return the inputs that one row has asked for since the last :meth:`restart`."""
         self._settle()
         return self._counts.get(key, 0)
+
+    def asked(self, keys: Sequence[int]) -> list[int]:
+        """Return the inputs that each of many rows has asked for since the last :meth:`restart`, in their order."""
+        self._settle()
+        return [self._counts.get(key, 0) for key in keys]
+
+    def run_state(self) -> dict[str, Any]:
+        """Return the counts and the budget: plain values."""
+        self._settle()
+        return {"total": self.total, "budget": self.budget, "counts": dict(self._counts)}
+
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`run_state` returned; who asks now stays."""
+        self.total, self.budget, self._pending = state["total"], state["budget"], 0
+        self._counts = dict(state["counts"])
 
     def _settle(self) -> None:
         """Book what the same rows have asked for since the last time: most batches come from the same rows."""
@@ -108,11 +127,15 @@ class QueryLedger:
 class Target(nn.Module, ABC):
     """Confidences of a classifier, perhaps behind defenses, with a count of the queries.
 
-    A subclass releases confidences in :meth:`release`; every input that passes through :meth:`confidences` or
-    :meth:`log_confidences` is one query.
+    A subclass releases confidences in :meth:`release`; every input that passes through :meth:`confidences`,
+    :meth:`log_confidences` or :meth:`logits` is one query.
+
+    Args:
+        max_batch: Inputs that may be asked at a time; larger questions are split. Any number if None.
 
     Attributes:
         differentiable: Whether gradients flow through the confidences to the input.
+        has_logits: Whether :meth:`logits` answers.
         ledger: Counts the queries; a target and its defenses share one.
         input_shape: Shape of one input, without the batch.
         input_range: Lowest and highest value of an input.
@@ -121,16 +144,39 @@ class Target(nn.Module, ABC):
     """
 
     differentiable: bool
+    has_logits: bool = False
+    max_batch: int | None
     ledger: QueryLedger
     input_shape: tuple[int, ...]
     input_range: tuple[float, float]
     num_classes: int
     class_names: tuple[str, ...]
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_batch: int | None = None) -> None:
         """Start with no query."""
         super().__init__()
+        if max_batch is not None and max_batch < 1:
+            raise InputError("max_batch >= 1", max_batch, "max_batch")
+        self.max_batch = max_batch
         self.ledger = QueryLedger()
+
+    def take_facts(self, facts: Facts) -> None:
+        """Keep what is known of the classifier."""
+        self.input_shape, self.num_classes, self.class_names, self.input_range = facts
+
+    def look_like(self, target: Target) -> None:
+        """Share the ledger of a target, and what is known of it."""
+        self.ledger, self.max_batch, self.differentiable = target.ledger, target.max_batch, target.differentiable
+        self.take_facts(Facts(target.input_shape, target.num_classes, target.class_names, target.input_range))
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode: Lightning puts every module into training mode when it fits."""
+        return super().train(False)
+
+    @property
+    def classifier(self) -> nn.Module | None:
+        """The module behind the target, where the attacker sees it: frozen, not to be changed."""
+        return None
 
     @property
     def queries(self) -> int:
@@ -150,6 +196,21 @@ class Target(nn.Module, ABC):
         released = self.release(x)
         return released.clamp_min(torch.finfo(released.dtype).tiny).log()
 
+    def release_logits(self, x: Tensor) -> Tensor:
+        """Return the logits of ``x``, shape (N, C); for targets that have them."""
+        raise InputError("a target that releases logits", f"{type(self).__name__}, which does not", "target")
+
+    def in_batches(self, ask: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Ask about ``x`` in batches of ``max_batch``: what asks last calls this, so that nobody else has to know.
+
+        Args:
+            ask: Takes inputs, shape (n, *input_shape), and returns a tensor of n rows.
+            x: Inputs, shape (N, *input_shape).
+        """
+        if self.max_batch is None or len(x) <= self.max_batch:
+            return ask(x)
+        return torch.cat([ask(part) for part in x.split(self.max_batch)])
+
     def confidences(self, x: Tensor) -> Tensor:
         """Query ``x``, shape (N, *input_shape): confidences, shape (N, C), rows that sum to 1. Counts N queries."""
         self.ledger.count(len(x))
@@ -159,6 +220,16 @@ class Target(nn.Module, ABC):
         """Query ``x``, shape (N, *input_shape): logarithms of the confidences, in nats. Counts N queries."""
         self.ledger.count(len(x))
         return self.release_log(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Query ``x``, shape (N, *input_shape): logits, shape (N, C). Counts N queries.
+
+        Raises:
+            InputError: If the target has none; nothing is counted then.
+        """
+        if self.has_logits:
+            self.ledger.count(len(x))
+        return self.release_logits(x)
 
     def asking(self, keys: Sequence[int]) -> AbstractContextManager[None]:
         """Say which rows of an attack ask until the end of the ``with`` block; see :class:`QueryLedger`."""
@@ -172,6 +243,25 @@ class Target(nn.Module, ABC):
         """
         self.ledger.restart(query_budget)
 
+    def run_state(self) -> dict[str, Any]:
+        """Return what an attack has changed, here and behind: plain values and tensors, to go on from later."""
+        return {"ledger": self.ledger.run_state()}
+
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`run_state` of such a target returned.
+
+        Raises:
+            InputError: If it is that of a target of another kind, or behind other defenses.
+        """
+        self.check_run_state(state)
+        self.ledger.load_run_state(state["ledger"])
+
+    def check_run_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse the run state of another kind of target, by its keys."""
+        if state.keys() != (own := self.run_state()).keys():
+            got = ", ".join(sorted(state)) or "nothing"
+            raise InputError(f"the run state of a {type(self).__name__} ({', '.join(sorted(own))})", got, "state")
+
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of the weights behind the target, or None where they are unknown.
 
@@ -184,20 +274,13 @@ class Target(nn.Module, ABC):
         """Return what a report says of the target: plain values only."""
 
 
-def describe_classifier(classifier: Classifier, checkpoint: str, checkpoint_sha256: str) -> dict[str, Any]:
-    """Return what a report says of a target that was made from a classifier.
+def renormalise(p: Tensor) -> Tensor:
+    """Divide each row, shape (N, C), by its sum; a row of zeros becomes the uniform vector, 1 / C everywhere.
 
     Args:
-        classifier: The classifier.
-        checkpoint: File that it was loaded from.
-        checkpoint_sha256: Digest of that file.
+        p: Values at least 0.
     """
-    kind = type(classifier)
-    return {
-        "class": f"{kind.__module__}.{kind.__qualname__}",
-        "checkpoint": checkpoint,
-        "checkpoint_sha256": checkpoint_sha256,
-        "defenses": [],
-        "test_accuracy": classifier.training_info.get("test_accuracy"),
-        "training": dict(classifier.training_info),
-    }
+    total = p.sum(1, keepdim=True)
+    nothing = total <= 0
+    # the quotient is replaced where nothing is left, but its gradient would still be 0 / 0 there
+    return torch.where(nothing, 1 / p.shape[1], p / total.masked_fill(nothing, 1.0))

@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mi_lightning.checkpoint import weights_digest
-from mi_lightning.classifiers.base import Classifier
+from mi_lightning.classifiers.base import Facts, check_inputs
 from mi_lightning.errors import InputError
-from mi_lightning.nn.frozen import pack_linear_layers
-from mi_lightning.targets.base import Target, TargetError, describe_classifier
+from mi_lightning.nn.frozen import frozen_copy
+from mi_lightning.targets.base import Target, TargetError, renormalise
+from mi_lightning.targets.white_box import WhiteBox
 
-_FLAG = "--model.target"
+_EXACT = 1e-5  # sums that are this close to 1 differ by floating point alone
+_MOST_DECIMALS = 5  # beyond, float32 cannot tell a number of few decimals from any other
 
 
 class Remote(Target):
@@ -26,12 +27,13 @@ class Remote(Target):
     :class:`~mi_lightning.targets.base.TargetError`, and so is an answer that cannot be one.
 
     Args:
-        function: Takes inputs, shape (N, *input_shape), on the device of the attack. It must not keep them: the memory
-            is used again for the next question. What it answers may lie on any device.
+        function: Takes inputs, shape (N, *input_shape), on the device of the attack. It may change or keep them: their
+            memory is its own. What it answers may lie on any device. A module is copied, and asked in evaluation mode.
         input_shape: Shape of one input, without the batch.
         num_classes: Number of classes, C.
         class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
         input_range: Lowest and highest value of an input.
+        max_batch: Inputs that the function takes at a time; larger questions are split. Any number if None.
 
     Raises:
         InputError: If the arguments do not fit each other.
@@ -47,29 +49,19 @@ class Remote(Target):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
+        max_batch: int | None = None,
     ) -> None:
         """Check the arguments; nothing is asked yet."""
-        super().__init__()
+        super().__init__(max_batch=max_batch)
         if not callable(function):
-            raise InputError("a function of a batch", repr(function), f"{_FLAG}.init_args.function")
-        if num_classes < 2:
-            raise InputError("num_classes >= 2", num_classes, f"{_FLAG}.init_args.num_classes")
-        if not input_shape or min(input_shape) < 1:
-            raise InputError("input_shape of positive sizes", tuple(input_shape), f"{_FLAG}.init_args.input_shape")
-        if not input_range[0] < input_range[1]:
-            raise InputError("input_range (low, high) with low < high", input_range, f"{_FLAG}.init_args.input_range")
-        if class_names is not None and len(class_names) != num_classes:
-            raise InputError(f"{num_classes} class_names", len(class_names), f"{_FLAG}.init_args.class_names")
-        self.function = function
-        self.input_shape, self.num_classes = tuple(int(size) for size in input_shape), num_classes
-        self.class_names = tuple(map(str, range(num_classes) if class_names is None else class_names))
-        self.input_range = (float(input_range[0]), float(input_range[1]))
-        self._description: dict[str, Any] = {}
-        self._fingerprint: str | None = None
-
-    def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode: Lightning puts every module into training mode when it fits."""
-        return super().train(False)
+            raise InputError("a function of a batch", repr(function), "function")
+        self.take_facts(
+            Facts.checked(
+                input_shape=input_shape, num_classes=num_classes, class_names=class_names, input_range=input_range
+            )
+        )
+        self.function = frozen_copy(function) if isinstance(function, nn.Module) else function
+        self._hidden: WhiteBox | None = None  # what answers, where it is known
 
     @torch.no_grad()
     def answer(self, x: Tensor) -> Tensor:
@@ -79,26 +71,30 @@ class Remote(Target):
             InputError: If ``x`` has another shape than the function takes.
             TargetError: If the function fails or returns no tensor.
         """
-        if x.shape[1:] != self.input_shape:
-            shape = ", ".join(map(str, self.input_shape))
-            raise InputError(f"input of shape (N, {shape})", f"({', '.join(map(str, x.shape))})")
+        check_inputs(x, self.input_shape)
+        return self.in_batches(self._call, x)
+
+    def _call(self, x: Tensor) -> Tensor:
+        """Return what the function says to one batch."""
         try:
-            said = self.function(x)
+            said = self.function(x.clone() if self._hidden is None else x)
         except Exception as error:
             raise TargetError(
                 f"the target failed at query {self.queries}: {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
         if not isinstance(said, Tensor):
-            raise TargetError(f"expected a tensor from the target, got {type(said).__name__} ({_FLAG})")
+            raise TargetError(f"expected a tensor from the target, got {type(said).__name__}")
         said = said.detach() if said.requires_grad else said
         return said if said.device == x.device else said.to(x.device)
 
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of the weights behind the target, where it was made from a classifier."""
-        return self._fingerprint
+        return None if self._hidden is None else self._hidden.fingerprint()
 
     def describe(self) -> dict[str, Any]:
         """Return what is known: the function's name, and the classifier's figures where it was made from one."""
+        if self._hidden is not None:
+            return {**self._hidden.describe(), "access": "black_box"}
         function: Any = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return {
             "access": "black_box",
@@ -108,23 +104,27 @@ class Remote(Target):
             "defenses": [],
             "test_accuracy": None,
             "training": {},
-            **self._description,
         }
 
 
 class BlackBox(Remote):
     """Any function from a batch to confidences: a classifier, an estimator of scikit-learn, a client of an API.
 
-    Every answer is checked: shape (N, C), no NaN, nothing negative, rows that sum to 1.
+    Every answer is checked: shape (N, C), no NaN, nothing negative, rows that sum to 1. Answers that were rounded to a
+    few decimals, d of them for all inputs of a batch, sum to 1 as well as rounding lets them: each number may be up to
+    0.5 * 10^-d off, so the sum of 40 numbers of three decimals up to 0.02. What is released sums to 1: rows that are
+    off by more than floating point explains are divided by their sum.
 
     Args:
-        function: Takes inputs, shape (N, *input_shape), and returns confidences, shape (N, C). It must not keep the
-            inputs: the memory is used again for the next question. :class:`NumpyFunction` adapts what works on arrays.
+        function: Takes inputs, shape (N, *input_shape), and returns confidences, shape (N, C). It may change or keep
+            the inputs: their memory is its own. A module is copied, and asked in evaluation mode.
+            :class:`NumpyFunction` adapts what works on arrays.
         input_shape: Shape of one input, without the batch.
         num_classes: Number of classes, C.
         class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
         input_range: Lowest and highest value of an input. No estimator asks outside it.
-        tolerance: How far a row's sum may be from 1; 1e-3 lets answers of three decimals or half precision pass.
+        tolerance: How far the sum of a row that is not rounded may be from 1; 1e-3 lets half precision pass.
+        max_batch: Inputs that the function takes at a time; larger questions are split. Any number if None.
 
     Raises:
         InputError: If the arguments do not fit each other.
@@ -144,6 +144,7 @@ class BlackBox(Remote):
         class_names: Sequence[str] | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
         tolerance: float = 1e-3,
+        max_batch: int | None = None,
     ) -> None:
         """Check the arguments; nothing is asked yet."""
         super().__init__(
@@ -152,29 +153,24 @@ class BlackBox(Remote):
             num_classes=num_classes,
             class_names=class_names,
             input_range=input_range,
+            max_batch=max_batch,
         )
         if tolerance < 0:
-            raise InputError("tolerance >= 0", tolerance, f"{_FLAG}.init_args.tolerance")
+            raise InputError("tolerance >= 0", tolerance, "tolerance")
         self.tolerance = tolerance
 
     @classmethod
-    def of(cls, classifier: Classifier, *, checkpoint: str = "", checkpoint_sha256: str = "") -> Self:
-        """Make the black box of a classifier: the attacker gets its softmax and nothing else.
+    def of(cls, classifier: nn.Module, **settings: Any) -> Self:
+        """Make the black box of a classifier: the attacker gets its confidences and nothing else.
 
         Args:
-            classifier: Used as it is, not copied; put into evaluation mode, its weights frozen.
-            checkpoint: File that it was loaded from, for the report.
-            checkpoint_sha256: Digest of that file, for the report.
+            classifier: Any module; copied, never changed.
+            settings: Those of :class:`~mi_lightning.targets.WhiteBox`; a ``Classifier`` needs none.
         """
-        target = cls(
-            _Softmax(classifier),
-            input_shape=classifier.input_shape,
-            num_classes=classifier.num_classes,
-            class_names=classifier.class_names,
-            input_range=classifier.input_range,
-        )
-        target._description = describe_classifier(classifier, checkpoint, checkpoint_sha256)
-        target._fingerprint = weights_digest(classifier)
+        hidden = WhiteBox(classifier, **settings)
+        target = cls(hidden.release, input_shape=hidden.input_shape, num_classes=hidden.num_classes)
+        target.look_like(hidden)
+        target.differentiable, target._hidden = False, hidden
         return target
 
     def release(self, x: Tensor) -> Tensor:
@@ -185,19 +181,29 @@ class BlackBox(Remote):
         """
         said = self.answer(x)
         if tuple(said.shape) != (len(x), self.num_classes):
-            raise TargetError(
-                f"expected confidences of shape ({len(x)}, {self.num_classes}), got {tuple(said.shape)} ({_FLAG})"
-            )
-        said = said.to(x.dtype)
+            raise TargetError(f"expected confidences of shape ({len(x)}, {self.num_classes}), got {tuple(said.shape)}")
+        precise = said if said.dtype in (torch.float32, torch.float64) else said.float()
         # NaN spreads through least and greatest and fails every comparison; one look at the device at all three
-        total = said.sum(1)
-        least, low, high = torch.stack((said.amin(), *total.aminmax())).tolist()
+        total = precise.sum(1)
+        least, low, high = torch.stack((precise.amin(), *total.aminmax())).tolist()
         if not (least >= 0 and low >= 1 - self.tolerance and high <= 1 + self.tolerance):
-            total = total.double()  # as the numbers that were compared
-            good = (said >= 0).all(1) & (total >= 1 - self.tolerance) & (total <= 1 + self.tolerance)
-            row = int((~good).nonzero()[0, 0])
-            raise TargetError(f"expected {_what_is_wrong(said[row])} in row {row} of {len(x)} ({_FLAG})")
-        return said
+            good = self._good_rows(precise.double())
+            if not bool(good.all()):
+                row = int((~good).nonzero()[0, 0])
+                raise TargetError(f"expected {_what_is_wrong(precise[row])} in row {row} of {len(x)}")
+        if low < 1 - _EXACT or high > 1 + _EXACT:
+            off = ((total - 1).abs() > _EXACT)[:, None]  # the others stay as they are, to the bit
+            precise = torch.where(off, renormalise(precise), precise)
+        return precise.to(x.dtype)
+
+    def _good_rows(self, said: Tensor) -> Tensor:
+        """Which rows, shape (N, C), are confidences but for what tolerance and rounding allow, shape (N,)."""
+        slack = _rounding_error(said)
+        # the true confidences lie within the rounding error of what is seen, and are not negative
+        low, high = (said - slack).clamp_min(0).sum(1), said.sum(1) + slack * self.num_classes
+        close = (said.sum(1) - 1).abs() <= self.tolerance
+        # NaN and infinity fail both comparisons
+        return (said >= 0).all(1) & (close | ((low <= 1) & (high >= 1)))
 
 
 class NumpyFunction:
@@ -227,18 +233,18 @@ class NumpyFunction:
         return torch.from_numpy(np.asarray(self.function((array.flatten(1) if self.flatten else array).numpy())))
 
 
-class _Softmax(nn.Module):
-    """The confidences of a classifier."""
+def _rounding_error(said: Tensor) -> float:
+    """Return half a unit of the last decimal of answers that all have few of them, 0 if they have not.
 
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier.requires_grad_(False).eval()
-        pack_linear_layers(classifier)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the confidences, shape (N, C)."""
-        confidences: Tensor = self.classifier(x).softmax(-1)
-        return confidences
+    Answers of zeros and ones alone have no decimals that could be seen: those of labels, or of nothing.
+    """
+    if not bool(said.isfinite().all()):
+        return 0.0
+    for decimals in range(_MOST_DECIMALS + 1):
+        scaled = said * 10**decimals
+        if bool(((scaled - scaled.round()).abs() < 0.01).all()):  # float32 is off by 6e-8 * 10^5 at most
+            return 0.5 * 10.0**-decimals if decimals else 0.0
+    return 0.0
 
 
 def _what_is_wrong(row: Tensor) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -35,29 +35,27 @@ class CodeView(Target):
         codec: Its classifier.
     """
 
-    differentiable = True
+    has_logits = True
 
     def __init__(self, target: WhiteBox, codec: Codec) -> None:
         """Share the ledger."""
         super().__init__()
-        self.ledger = target.ledger
+        self.look_like(target)
         self.head = codec.head
         self.input_shape, self.input_range = (codec.code_size,), (-1.0, 1.0)
-        self.num_classes, self.class_names = target.num_classes, target.class_names
         self._describe = target.describe
-
-    def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode, as the white box does."""
-        return super().train(False)
 
     def release(self, x: Tensor) -> Tensor:
         """Return the softmax of the logits of codes ``x``, shape (N, C)."""
         return self.release_log(x).exp()
 
+    def release_logits(self, x: Tensor) -> Tensor:
+        """Return the logits of codes ``x``, shape (N, C)."""
+        return self.in_batches(self.head, x)
+
     def release_log(self, x: Tensor) -> Tensor:
         """Return the log-softmax of the logits of codes ``x``, shape (N, C), in nats."""
-        logits: Tensor = self.head(x)
-        return logits.log_softmax(-1)
+        return self.release_logits(x).log_softmax(-1)
 
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the target."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
+from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.dvectors import frame_features
 from mi_lightning.classifiers.speech import SpeechClassifier
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
-from mi_lightning.targets.defenses.base import Defense
 from mi_lightning.targets.white_box import WhiteBox
 
 
@@ -49,15 +49,14 @@ class FrameView(Target):
     def __init__(self, target: Target, *, shift: int, max_frames: int | None = None) -> None:
         """Share the ledger."""
         super().__init__()
-        self.target, self.ledger = target, target.ledger
-        self.differentiable = target.differentiable
-        self.input_shape, self.input_range = target.input_shape, target.input_range
-        self.num_classes, self.class_names = target.num_classes, target.class_names
+        self.target = target
+        self.look_like(target)
         self.chunk, self.shift, self.max_frames = target.input_shape[-1], shift, max_frames
 
-    def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode."""
-        return super().train(False)
+    @property
+    def classifier(self) -> nn.Module | None:
+        """The module behind, where the attacker sees it."""
+        return self.target.classifier
 
     def frames(self, samples: int) -> int:
         """Frames in a waveform of so many samples: queries that it costs."""
@@ -85,7 +84,7 @@ class FrameView(Target):
 
     def frame_log_confidences(self, x: Tensor) -> Tensor:
         """Return the log-confidences of each frame, shape (N, frames, C), in nats; counts nothing."""
-        classifier = self.target.classifier if isinstance(self.target, WhiteBox) else None
+        classifier = self.target.module if isinstance(self.target, WhiteBox) and self.target.untouched else None
         if isinstance(classifier, SpeechClassifier):
             return self._in_parts(lambda part: self._log_confidences_shared(classifier, part), x)
         return self._in_parts(self._log_confidences, x)
@@ -98,7 +97,7 @@ class FrameView(Target):
         Raises:
             InputError: If the target's features cannot be seen.
         """
-        classifier = open_box(self.target).classifier
+        classifier = open_classifier(self.target)
         return normalize(self._in_parts(lambda part: frame_features(classifier, part, self.shift), x).mean(1), dim=-1)
 
     def _log_confidences(self, x: Tensor) -> Tensor:
@@ -128,20 +127,27 @@ class FrameView(Target):
                 parts.append(function(part))
         return torch.cat(parts, 1)
 
+    def run_state(self) -> dict[str, Any]:
+        """Return the run state of the target."""
+        return self.target.run_state()
+
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Let the target go on."""
+        self.target.load_run_state(state)
+
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the target."""
         return self.target.describe()
 
 
-def open_box(target: Target) -> WhiteBox:
-    """Return the white box that a target is or stands in front of.
+def open_classifier(target: Target) -> Classifier:
+    """Return the classifier behind a target, and behind its defenses, whose features can be seen.
 
     Raises:
-        InputError: If there is none.
+        InputError: If it is hidden, or no classifier of ours.
     """
-    inner = target
-    while isinstance(inner, Defense | FrameView):
-        inner = inner.inner if isinstance(inner, Defense) else inner.target
-    if not isinstance(inner, WhiteBox):
-        raise InputError("a target in the open, whose features can be seen", type(target).__name__, "--model.target")
-    return inner
+    classifier = target.classifier
+    if not isinstance(classifier, Classifier):
+        got = type(target).__name__ + ("" if classifier is None else f" of a {type(classifier).__name__}")
+        raise InputError("a target in the open, whose features can be seen", got, "target")
+    return classifier

@@ -2,60 +2,240 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from mi_lightning.checkpoint import weights_digest
-from mi_lightning.classifiers.base import Classifier
-from mi_lightning.nn.frozen import pack_linear_layers
-from mi_lightning.targets.base import Target, describe_classifier
+from mi_lightning.classifiers.base import Classifier, Facts, check_inputs
+from mi_lightning.errors import InputError
+from mi_lightning.nn.frozen import frozen_copy
+from mi_lightning.targets.base import Target
+from mi_lightning.targets.outputs import Output, exaggerated, find_output, probe_inputs, select_output
 
 
 class WhiteBox(Target):
     """A classifier whose weights are known: confidences and their gradients.
 
-    The classifier is put into evaluation mode and its weights are frozen, which saves the gradients towards them
-    (about a third of the work of an iteration).
+    Any module will do. The target asks a frozen copy in evaluation mode, whose parameters lie in the same memory: the
+    module itself is never changed. Make the target anew after training the module further.
+
+    A :class:`~mi_lightning.classifiers.Classifier` says the rest by itself. Of any other module a handful of inputs is
+    asked here (not counted as queries), which tells the number of classes and whether it answers with logits or with
+    probabilities. Weights of other types than the input's, such as float64 or half, see the input in their own type;
+    answers come in that of the input. A module that changes its input in place gets a copy of it.
 
     Args:
-        classifier: The classifier to attack. It is used as it is, not copied.
+        module: The classifier to attack.
+        input_shape: Shape of one input, without the batch, for example (3, 64, 64).
+        num_classes: Number of classes, C; what the module answers with if not given.
+        input_range: Lowest and highest value of an input; (0, 1) if neither given nor known to the module.
+        class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
+        preprocessing: Applied to the input before the module, for example a normalisation of the channels; gradients
+            flow through it. A module is copied and frozen as well.
+        output: Whether the module answers with logits or with probabilities; found out if ``"auto"``. A single output,
+            shape (N, 1) or (N,), is the one of class 1 of two.
+        select: Index, key or attribute of the output that counts, where the module returns several. An entry
+            ``logits``, or the only one of a tuple, is taken by itself.
         checkpoint: File that it was loaded from, for the report.
         checkpoint_sha256: Digest of that file, for the report.
+        max_batch: Inputs that the module takes at a time; larger questions are split. Any number if None.
+
+    Attributes:
+        output: ``"logits"`` or ``"probabilities"``.
+        output_detected: Whether that was found out by asking.
+
+    Raises:
+        InputError: If the module cannot be copied or asked, or the arguments do not fit it.
+
+    Example:
+        >>> target = WhiteBox(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), input_shape=(3, 2, 2))
+        >>> target.num_classes, target.output, target.confidences(torch.rand(7, 3, 2, 2)).shape
+        (5, 'logits', torch.Size([7, 5]))
     """
 
     differentiable = True
 
-    def __init__(self, classifier: Classifier, *, checkpoint: str = "", checkpoint_sha256: str = "") -> None:
-        """Freeze the classifier."""
-        super().__init__()
-        self.classifier = classifier.requires_grad_(False).eval()
-        pack_linear_layers(classifier)
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        input_shape: Sequence[int] | None = None,
+        num_classes: int | None = None,
+        input_range: tuple[float, float] | None = None,
+        class_names: Sequence[str] | None = None,
+        preprocessing: Callable[[Tensor], Tensor] | None = None,
+        output: Output = "auto",
+        select: int | str | None = None,
+        checkpoint: str = "",
+        checkpoint_sha256: str = "",
+        max_batch: int | None = None,
+    ) -> None:
+        """Copy and freeze the module, and look at what it answers."""
+        super().__init__(max_batch=max_batch)
+        if not isinstance(module, nn.Module):
+            raise InputError("a torch.nn.Module", type(module).__name__, "module")
+        if output not in ("auto", "logits", "probabilities"):
+            raise InputError("output auto, logits or probabilities", output, "output")
+        self.module, self.select = frozen_copy(module), select
+        self.preprocessing = frozen_copy(preprocessing) if isinstance(preprocessing, nn.Module) else preprocessing
         self.checkpoint, self.checkpoint_sha256 = checkpoint, checkpoint_sha256
-        self.input_shape, self.input_range = tuple(classifier.input_shape), classifier.input_range
-        self.num_classes, self.class_names = classifier.num_classes, tuple(classifier.class_names)
+        own = module if isinstance(module, Classifier) else None
+        self.output: Output = "logits" if own is not None and output == "auto" else output
+        self.output_detected = self.output == "auto"
+        self._changes_input = False
+        if own is not None:
+            input_shape, input_range = input_shape or own.input_shape, input_range or own.input_range
+            class_names = class_names or own.class_names
+        if input_shape is None:
+            raise InputError("the shape of one input, which only a Classifier tells by itself", "none", "input_shape")
+        known = Facts.checked(
+            input_shape=input_shape, num_classes=num_classes or 2, input_range=input_range or (0.0, 1.0)
+        )
+        # columns of an answer; 1 of two classes with a single output
+        self._width = self._look(known) if own is None or self._is_changed(own, known) else own.num_classes
+        classes = max(2, self._width)
+        if num_classes not in (None, classes):
+            raise InputError(f"num_classes {classes}, as the module answers", num_classes, "num_classes")
+        self.take_facts(Facts.checked(**known._asdict() | {"num_classes": classes, "class_names": class_names}))
+        self.has_logits = self.output == "logits"
 
-    def train(self, mode: bool = True) -> WhiteBox:
-        """Stay in evaluation mode: Lightning puts every module into training mode when it fits."""
-        return super().train(False)
+    @property
+    def classifier(self) -> nn.Module:
+        """The frozen copy of the module."""
+        return self.module
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the module alone makes the logits, and takes any number of inputs at a time."""
+        return self.has_logits and self.preprocessing is None and self.select is None and self.max_batch is None
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Type of the weights; None where there are none."""
+        tensor = self._weight()
+        return None if tensor is None else tensor.dtype
 
     def release(self, x: Tensor) -> Tensor:
-        """Return the softmax of the classifier's logits, shape (N, C)."""
-        confidences: Tensor = self.classifier(x).softmax(-1)
-        return confidences
+        """Return the confidences of ``x``, shape (N, C)."""
+        answers = self._answers(x)
+        return answers.softmax(-1) if self.has_logits else answers
 
     def release_log(self, x: Tensor) -> Tensor:
-        """Return the log-softmax of the classifier's logits, shape (N, C), in nats."""
-        confidences: Tensor = self.classifier(x).log_softmax(-1)
-        return confidences
+        """Return the logarithm of the confidences, shape (N, C), in nats; without a floor where there are logits."""
+        return self._answers(x).log_softmax(-1) if self.has_logits else super().release_log(x)
+
+    def release_logits(self, x: Tensor) -> Tensor:
+        """Return the logits of ``x``, shape (N, C)."""
+        return self._answers(x) if self.has_logits else super().release_logits(x)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the classifier's weights."""
-        return weights_digest(self.classifier)
+        """Return the SHA-256 of the module's weights."""
+        return weights_digest(self.module)
 
     def describe(self) -> dict[str, Any]:
-        """Return the classifier's class, its checkpoint and what is known of its training."""
+        """Return the module's class, its checkpoint, what is known of its training, and how its output was taken."""
+        training = dict(getattr(self.module, "training_info", {}))
         return {
             "access": "white_box",
-            **describe_classifier(self.classifier, self.checkpoint, self.checkpoint_sha256),
+            "class": _path(self.module),
+            "checkpoint": self.checkpoint,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "defenses": [],
+            "test_accuracy": training.get("test_accuracy"),
+            "training": training,
+            "output": self.output,
+            "output_detected": self.output_detected,
+            "select": self.select,
+            "preprocessing": None if self.preprocessing is None else _path(self.preprocessing),
         }
+
+    def _answers(self, x: Tensor) -> Tensor:
+        """Return logits or probabilities of all classes, shape (N, C), in the type of ``x``."""
+        check_inputs(x, self.input_shape)
+        answers = self.in_batches(self._ask, x)
+        if self._width == 1:
+            first = torch.zeros_like(answers) if self.has_logits else 1 - answers
+            return torch.cat((first, answers), 1)
+        return answers
+
+    def _ask(self, x: Tensor) -> Tensor:
+        """Return what the module answers, shape (N, C), or (N, 1) of a single output, in the type of ``x``."""
+        answer = self._raw(x.clone() if self._changes_input else x)
+        if answer.shape != (len(x), self._width):
+            # a single output may come without its axis, and a batch of one without that of the batch
+            if answer.numel() != len(x) * self._width:
+                raise InputError(f"answers of shape ({len(x)}, {self._width})", tuple(answer.shape), "module")
+            answer = answer.reshape(len(x), self._width)
+        if answer.dtype is x.dtype:
+            return answer
+        answer = answer.to(x.dtype)
+        # what summed to 1 in a coarser type does not in a finer one
+        return answer if self.has_logits or self._width == 1 else answer / answer.sum(1, keepdim=True)
+
+    def _weight(self) -> Tensor | None:
+        """Return the first parameter or buffer of floating point, whose type and device are the module's."""
+        for tensor in chain(self.module.parameters(), self.module.buffers()):
+            if tensor.is_floating_point():
+                return tensor
+        return None
+
+    @torch.no_grad()
+    def _look(self, facts: Facts) -> int:
+        """Ask about a handful of inputs: what the answers are, and whether the inputs survive.
+
+        Returns:
+            Columns of an answer.
+
+        Raises:
+            InputError: If the module fails, or answers with something else than one row for each input.
+        """
+        weight = self._weight()
+        x = probe_inputs(facts.input_shape, facts.input_range)
+        if weight is not None:
+            x = x.to(weight.device)
+        x = x[: self.max_batch]
+        shape = ", ".join(map(str, facts.input_shape))
+        with torch.random.fork_rng(devices=[]):  # a module may draw even in evaluation mode
+            try:
+                before = x.clone()
+                answer = self._raw(x)
+            except InputError:
+                raise
+            except Exception as error:  # whatever a foreign module raises
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                raise InputError(f"a module that takes inputs of shape (N, {shape})", reason, "input_shape") from error
+            # in another type the module sees a copy here, and may see the input itself later
+            self._changes_input = not torch.equal(x, before) or (weight is not None and weight.dtype != x.dtype)
+            if answer.ndim == 1 and len(answer) == len(x):
+                answer = answer[:, None]
+            if answer.ndim != 2 or len(answer) != len(x) or not answer.is_floating_point():
+                got = f"{answer.dtype} of shape {tuple(answer.shape)}"
+                raise InputError(f"one row of numbers for each of {len(x)} inputs, (N, C)", got, "select")
+            answers = [answer]
+            with contextlib.suppress(Exception):  # where it refuses them, what it said before must do
+                parts = exaggerated(before, facts.input_range).split(len(x))
+                answers += [self._raw(part).reshape(answer.shape) for part in parts]
+            self.output = find_output(torch.cat(answers), self.output)
+        return answer.shape[1]
+
+    def _is_changed(self, own: Classifier, facts: Facts) -> bool:
+        """Whether a classifier of ours is asked in another way than its own."""
+        own_way = self.preprocessing is None and self.select is None and self.output == "logits"
+        return not own_way or facts.input_shape != own.input_shape
+
+    def _raw(self, x: Tensor) -> Tensor:
+        """Return the output that counts, as the module gives it."""
+        given = x if self.preprocessing is None else self.preprocessing(x)
+        weight = self._weight()
+        return select_output(self.module(given if weight is None else given.to(weight.dtype)), self.select)
+
+
+def _path(part: object) -> str:
+    """Name a class or function by its module and name."""
+    named: Any = part if hasattr(part, "__qualname__") else type(part)
+    return f"{named.__module__}.{named.__qualname__}"

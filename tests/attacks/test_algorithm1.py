@@ -86,7 +86,7 @@ def test_same_as_the_transcription_row_by_row(invert, classifier, case, log_cost
     # double precision: the transcription has it, and a rule decided by rounding would compare nothing
     classifier.double()
     result = invert(
-        space=DoublePixels(initial=Zeros(), clamp=False),
+        space=DoublePixels(initializer=Zeros(), clamp=False),
         cost=NegativeLogConfidence() if log_cost else OneMinusConfidence(),
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=settings["lr"], momentum=settings["mu"]),
         priors=[L2(weight=settings["aux"], center=0.0)] if "aux" in settings else None,
@@ -94,7 +94,7 @@ def test_same_as_the_transcription_row_by_row(invert, classifier, case, log_cost
         beta=settings["beta"],
         gamma=settings["gamma"],
         stagnation_rule="patience" if patience else "algorithm",
-        block=7,
+        report_every=7,
     )
     (weight, bias) = (parameter.detach().numpy() for parameter in classifier.parameters())
     expected = [
@@ -111,7 +111,7 @@ def test_same_as_the_transcription_row_by_row(invert, classifier, case, log_cost
 
 
 def test_the_cases_stop_rows_at_different_iterations(invert):
-    result = invert(space=PixelSpace(initial=Zeros(), clamp=False), beta=100, gamma=0.01, block=1000)
+    result = invert(space=PixelSpace(initializer=Zeros(), clamp=False), beta=100, gamma=0.01, report_every=1000)
     assert len(set(result.iterations.tolist())) > 3
 
 

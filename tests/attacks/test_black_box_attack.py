@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from mi_lightning.attacks.costs.negative_log_confidence import NegativeLogConfidence
-from mi_lightning.attacks.estimators.cmaes import CMAES
 from mi_lightning.attacks.estimators.finite_difference import FiniteDifference
 from mi_lightning.attacks.estimators.nes import NES
 from mi_lightning.attacks.estimators.spsa import SPSA
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.spaces.pixel import PixelSpace
+from mi_lightning.attacks.steps import CMAESStep, GradientStep
 from mi_lightning.classifiers.loading import save_classifier
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.lightning.callbacks.results import ResultsWriter
@@ -52,22 +52,36 @@ class Counting:
 
 
 def attack(target, **settings):
-    given = {"estimator": SPSA(pairs=8), "cost": NegativeLogConfidence(), "max_iterations": 40, "block": 9, **settings}
+    given = {
+        "estimator": SPSA(pairs=8),
+        "cost": NegativeLogConfidence(),
+        "max_iterations": 40,
+        "report_every": 9,
+        **settings,
+    }
     return Inversion(target=target, **given)
 
 
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.03)
+
+
 @pytest.mark.parametrize(
-    "estimator", [SPSA(pairs=8), NES(pairs=8), FiniteDifference(), FiniteDifference(coordinates=6), CMAES(sigma=0.1)]
+    "step",
+    [
+        *[GradientStep(each, None, sgd) for each in (SPSA(pairs=8), NES(pairs=8), FiniteDifference())],
+        GradientStep(FiniteDifference(coordinates=6), None, sgd),
+        CMAESStep(sigma=0.1),
+    ],
+    ids=["spsa", "nes", "all", "subset", "cmaes"],
 )
-def test_queries_are_those_of_the_stub(classifier, estimator):
-    if isinstance(estimator, CMAES):
+def test_queries_are_those_of_the_stub(classifier, step):
+    if isinstance(step, CMAESStep):
         pytest.importorskip("cma")
     stub = Counting(classifier)
-    rate = 1.0 if isinstance(estimator, CMAES) else 0.03
-    settings = {"estimator": estimator, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=rate)}
-    result = trainer().invert(attack(stub.target, gamma=0.7, restarts=2, chunk_size=5, **settings))
+    result = trainer().invert(attack(stub.target, gamma=0.7, restarts=2, rows_at_once=5, step=step, estimator=None))
     assert int(result.queries.sum()) == stub.count
-    each = 1 + estimator.queries_per_gradient(30)
+    each = step.queries_per_iteration(30)
     assert result.queries.tolist() == [1 + each * i for i in result.iterations.tolist()]
     assert "target_cost" in result.stop_reason  # rows stopped at different times, and asked nothing after
     assert len(set(result.iterations.tolist())) > 3
@@ -92,7 +106,7 @@ def test_a_budget_returns_the_best(classifier):
 
 
 def test_a_budget_holds_in_a_white_box_and_for_each_chunk(classifier):
-    result = trainer().invert(Inversion(target=WhiteBox(classifier), query_budget=12, chunk_size=3, block=5))
+    result = trainer().invert(Inversion(target=WhiteBox(classifier), query_budget=12, rows_at_once=3, report_every=5))
     assert result.queries.tolist() == [12] * 7
     assert set(result.stop_reason) == {"query_budget"}
 
@@ -101,7 +115,7 @@ def test_a_budget_below_one_evaluation(classifier):
     target = Counting(classifier).target
     with pytest.raises(QueryBudgetError, match="expected at most 4 queries per row, got 5"):
         trainer().invert(attack(target, estimator=SPSA(repeats=5), query_budget=4))
-    with pytest.raises(InputError, match=r"expected query_budget >= 1, got 0 \(--model.query_budget\)"):
+    with pytest.raises(InputError, match=r"expected query_budget >= 1, got 0 \(query_budget\)"):
         attack(target, query_budget=0)
 
 
@@ -120,7 +134,7 @@ def test_a_target_that_fails_in_the_middle(classifier, tmp_path):
 
 def test_a_target_that_fails_at_the_start_of_a_chunk(classifier):
     stub = Counting(classifier, fail_at=3 + 3 * 17 * 40 + 1)
-    inversion = attack(stub.target, chunk_size=3)
+    inversion = attack(stub.target, rows_at_once=3)
     with pytest.raises(TargetError, match="no answer"):
         trainer().invert(inversion)
     assert inversion.result.label.tolist() == [0, 1, 2]
@@ -150,12 +164,12 @@ def test_an_answer_that_is_wrong_in_the_middle(classifier):
 def test_noise_does_not_make_rows_depend_on_each_other(classifier):
     def run(**settings):
         target = BlackBox.of(classifier)
-        space = PixelSpace(initial=Noise(std=0.05))
+        space = PixelSpace(initializer=Noise(std=0.05))
         return trainer().invert(
             attack(target, defenses=[GaussianNoise(sigma=0.02)], space=space, restarts=2, **settings)
         )
 
-    whole, chunked, alone = run(), run(chunk_size=3), run(labels=[4])
+    whole, chunked, alone = run(), run(rows_at_once=3), run(labels=[4])
     torch.testing.assert_close(chunked.reconstruction, whole.reconstruction, atol=1e-4, rtol=0)
     torch.testing.assert_close(alone.reconstruction, whole.reconstruction[8:10], atol=1e-4, rtol=0)
     small = run(estimator=SPSA(pairs=8, max_batch=6))
@@ -182,8 +196,8 @@ def test_a_row_goes_on_from_the_best_of_its_starts(classifier):
     def run(**settings):
         starts.clear()
         stub = Counting(classifier)
-        space = PixelSpace(initial=Recording(std=0.3))
-        result = trainer().invert(attack(stub.target, starts=9, space=space, max_iterations=1, **settings))
+        space = PixelSpace(initializer=Recording(std=0.3))
+        result = trainer().invert(attack(stub.target, initial_candidates=9, space=space, max_iterations=1, **settings))
         assert int(result.queries.sum()) == stub.count
         return result
 
@@ -195,14 +209,19 @@ def test_a_row_goes_on_from_the_best_of_its_starts(classifier):
     assert torch.equal(result.reconstruction, drawn[cost.argmin(0), torch.arange(7)])
     assert run(query_budget=26).iterations.tolist() == [0] * 7  # starts count
     assert run(query_budget=27).iterations.tolist() == [1] * 7
-    with pytest.raises(InputError, match=r"expected starts >= 1, got 0 \(--model.starts\)"):
-        attack(Counting(classifier).target, starts=0)
+    with pytest.raises(InputError, match=r"expected initial_candidates >= 1, got 0 \(initial_candidates\)"):
+        attack(Counting(classifier).target, initial_candidates=0)
 
 
 def test_a_noisy_start_is_not_believed(classifier):
     """The least of many noisy costs is too good to be true; what is told is a fresh look at the start chosen."""
     constant = BlackBox(lambda x: torch.full((len(x), 7), 1 / 7), input_shape=(1, 6, 5), num_classes=7)
-    settings = {"defenses": [GaussianNoise(sigma=0.05)], "starts": 200, "max_iterations": 1, "query_budget": 201}
+    settings = {
+        "defenses": [GaussianNoise(sigma=0.05)],
+        "initial_candidates": 200,
+        "max_iterations": 1,
+        "query_budget": 201,
+    }
     result = trainer().invert(attack(constant, **settings, restarts=8))
     assert float(result.confidence.mean()) == pytest.approx(1 / 7, abs=0.03)
 
@@ -233,9 +252,9 @@ def test_access_and_defenses_of_a_checkpoint(checkpoint):
 def test_a_white_box_attack_on_a_black_box_is_refused_with_the_reason(checkpoint):
     message = r"expected a target that gives gradients, or an estimator that only queries, got BlackBox with Autograd"
     with pytest.raises(InputError, match=message):
-        _ = Inversion(checkpoint, access="black_box").target
-    with pytest.raises(InputError, match=r"got Rounding with Autograd \(--model.estimator\)"):
-        _ = Inversion(checkpoint, access="black_box", defenses=[Rounding(r=0.1)]).target
+        Inversion(checkpoint, access="black_box").preflight()
+    with pytest.raises(InputError, match=r"got Rounding with Autograd \(estimator\)"):
+        Inversion(checkpoint, access="black_box", defenses=[Rounding(r=0.1)]).preflight()
 
 
 def test_a_target_says_itself_what_it_is(classifier, checkpoint):
@@ -247,7 +266,7 @@ def test_a_target_says_itself_what_it_is(classifier, checkpoint):
 
 def test_a_defense_that_masks_the_gradient_stops_a_white_box_attack_that_believes_it(classifier):
     def found(gradient):
-        target, space = WhiteBox(classifier), PixelSpace(initial=Noise(std=0.05))
+        target, space = WhiteBox(classifier), PixelSpace(initializer=Noise(std=0.05))
         defenses = [Rounding(r=0.05, gradient=gradient)]
         cost = NegativeLogConfidence()
         return trainer().invert(Inversion(target=target, defenses=defenses, cost=cost, space=space, max_iterations=60))

@@ -24,7 +24,7 @@ def invert(target: object, **settings: object) -> Inversion:
     cost = DVectorDistance(**{"references": ToneSpeakers()} | settings)
     attack = Inversion(
         target=target,
-        space=WaveformSpace(duration=0.3, initial=Noise(mean=0.0, std=0.01)),
+        space=WaveformSpace(duration=0.3, initializer=Noise(mean=0.0, std=0.01)),
         cost=cost,
         optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01),
         max_iterations=40,

@@ -86,10 +86,10 @@ def test_chain_applies_its_filters_in_order():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: FilterChain(filters=[]), r"^expected at least one filter, got none \(.*gradient_filter.*filters\)$"),
-        (lambda: PowerLaw(exponent=0), r"^expected a finite exponent > 0, got 0 \(.*\.exponent\)$"),
+        (lambda: FilterChain(filters=[]), r"^expected at least one filter, got none \(filters\)$"),
+        (lambda: PowerLaw(exponent=0), r"^expected a finite exponent > 0, got 0 \(exponent\)$"),
         (lambda: PowerLaw(exponent=math.nan), r"^expected a finite exponent > 0, got nan"),
-        (lambda: PowerLaw(corner=-1.0), r"^expected a finite corner > 0, got -1\.0 \(.*\.corner\)$"),
+        (lambda: PowerLaw(corner=-1.0), r"^expected a finite corner > 0, got -1\.0 \(corner\)$"),
         (lambda: PowerLaw(corner=math.inf), r"^expected a finite corner > 0, got inf"),
     ],
 )

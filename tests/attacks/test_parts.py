@@ -58,7 +58,7 @@ def test_labels(labels, expected):
 
 @pytest.mark.parametrize("labels", [12, "s13", "0-12", -1, "x", "", [], "4-2"])
 def test_unknown_labels(labels):
-    with pytest.raises(InputError, match=r"expected .*, got .* \(--model.labels\)"):
+    with pytest.raises(InputError, match=r"expected .*, got .* \(\S*labels\)"):
         parse_labels(labels, NAMES)
 
 
@@ -168,7 +168,7 @@ def test_l2_about_a_centre():
 
 
 def test_negative_weight():
-    with pytest.raises(InputError, match=r"expected weight >= 0, got -0.1 \(--model.priors\)"):
+    with pytest.raises(InputError, match=r"expected a finite weight >= 0, got -0.1 \(weight\)"):
         TotalVariation(weight=-0.1)
 
 
@@ -211,7 +211,7 @@ def test_blur_keeps_the_sum_and_points_downhill(size):
 
 
 def test_blur_of_no_width():
-    with pytest.raises(InputError, match=r"expected sigma > 0, got 0 \(--model.gradient_filter.init_args.sigma\)"):
+    with pytest.raises(InputError, match=r"expected sigma > 0, got 0 \(sigma\)"):
         GaussianBlur(sigma=0)
 
 

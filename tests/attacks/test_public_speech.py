@@ -103,7 +103,7 @@ def test_bad_input_is_told_in_one_line(make, message):
 @pytest.fixture
 def space() -> DisguisedSpeech:
     speech = PublicSpeech(references=ToneSpeakers(hertz=(1000.0, 3000.0)), speed=1.0)
-    space = DisguisedSpeech(duration=0.5, initial=speech, step=0.1)
+    space = DisguisedSpeech(duration=0.5, initializer=speech, step=0.1)
     space.bind(WhiteBox(ToneEar()))
     return space
 
@@ -140,7 +140,7 @@ def test_a_disguise_finds_its_speaker():
     mixed.settings = lambda: {"mixed": True}  # type: ignore[method-assign]
     attack = Inversion(
         target=WhiteBox(ear),
-        space=DisguisedSpeech(duration=0.4, initial=PublicSpeech(references=mixed, speed=1.0, std=0.2)),
+        space=DisguisedSpeech(duration=0.4, initializer=PublicSpeech(references=mixed, speed=1.0, std=0.2)),
         optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.1),
         max_iterations=25,
     )

@@ -31,10 +31,10 @@ def speakers() -> SoftmaxRegression:
 
 def slide(model: SoftmaxRegression, **settings: object) -> InversionResult:
     plain = {
-        "space": SlidingWindows(**SETTINGS, initial=Noise(distribution="laplace", mean=0.0, std=0.3)),
+        "space": SlidingWindows(**SETTINGS, initializer=Noise(distribution="laplace", mean=0.0, std=0.3)),
         "cost": OneMinusConfidence(),
         "max_iterations": 12,
-        "block": 5,
+        "report_every": 5,
         "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.3),
         "seed": 4,
     } | settings
@@ -90,9 +90,9 @@ def test_every_window_ends_where_the_next_begins_to_matter(speakers):
     space = SlidingWindows(**SETTINGS)
     space.bind(WhiteBox(speakers))
     assert space.length == SAMPLES + CHUNK
-    assert space.stages == (SAMPLES + CHUNK - CHUNK) // STRIDE + 1 == 7
+    assert space.windows == (SAMPLES + CHUNK - CHUNK) // STRIDE + 1 == 7
     # the last window reaches at least to the end of what is kept
-    assert (space.stages - 1) * STRIDE + CHUNK >= CHUNK // 2 + SAMPLES
+    assert (space.windows - 1) * STRIDE + CHUNK >= CHUNK // 2 + SAMPLES
 
 
 def test_queries_and_iterations_are_summed_over_windows(speakers):
@@ -107,7 +107,7 @@ def test_queries_and_iterations_are_summed_over_windows(speakers):
 
 def test_rows_do_not_depend_on_chunks(speakers):
     whole = slide(speakers, restarts=2)
-    parts = slide(speakers, restarts=2, chunk_size=3)
+    parts = slide(speakers, restarts=2, rows_at_once=3)
     torch.testing.assert_close(parts.reconstruction, whole.reconstruction)
     assert parts.iterations.tolist() == whole.iterations.tolist()
 
@@ -119,7 +119,7 @@ def test_a_black_box_is_asked_window_by_window(speakers):
     frames = (SAMPLES - CHUNK) // 4 + 1
     assert result.queries.tolist() == [7 * (13 + 12 * 16) + frames] * SPEAKERS
     assert target.queries == int(result.queries.sum())
-    start = SlidingWindows(**SETTINGS, initial=Noise(distribution="laplace", mean=0.0, std=0.3)).final
+    start = SlidingWindows(**SETTINGS, initializer=Noise(distribution="laplace", mean=0.0, std=0.3)).final
     start.bind(WhiteBox(speakers))
     untouched = FrameView(WhiteBox(speakers), shift=4).confidences(start.initial(Rows.grid(range(SPEAKERS), 1, seed=4)))
     assert result.confidence.mean() > untouched.diagonal().mean() + 0.1
@@ -138,8 +138,8 @@ def test_a_budget_ends_the_windows_and_keeps_what_was_found(speakers):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"stride": 0}, r"expected stride >= 1, got 0 \(--model.space.init_args.stride\)"),
-        ({"stride": 9}, r"expected stride <= 8, the window, got 9 \(--model.space.init_args.stride\)"),
+        ({"stride": 0}, r"expected stride >= 1, got 0 \(stride\)"),
+        ({"stride": 9}, r"expected stride <= 8, the window, got 9 \(stride\)"),
         ({"duration": 0.01}, r"expected a duration of one chunk of the target \(0.08 s\) or more, got 0.01 s"),
     ],
 )
@@ -149,8 +149,10 @@ def test_bad_input_is_told_in_one_line(speakers, settings, message):
 
 
 def test_several_starts_are_refused(speakers):
-    with pytest.raises(InputError, match=r"expected starts 1 for SlidingWindows, got 2 \(--model.starts\)"):
-        slide(speakers, starts=2)
+    with pytest.raises(
+        InputError, match=r"expected initial_candidates 1 for SlidingWindows, got 2 \(initial_candidates\)"
+    ):
+        slide(speakers, initial_candidates=2)
 
 
 def test_a_result_is_not_changed_later(speakers):

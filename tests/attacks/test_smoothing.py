@@ -11,8 +11,8 @@ from mi_lightning.attacks.costs.base import Cost
 from mi_lightning.attacks.costs.negative_log_confidence import NegativeLogConfidence
 from mi_lightning.attacks.estimators.autograd import Autograd
 from mi_lightning.attacks.estimators.smoothed import SmoothedAutograd
-from mi_lightning.attacks.problem import Objective
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import Rows, RowState
 from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
@@ -33,11 +33,8 @@ class Polynomial(Cost):
         return cost
 
 
-def make(classifier: SoftmaxRegression, cost: Cost) -> Objective:
-    target = WhiteBox(classifier)
-    space = PixelSpace(clamp=False)
-    space.bind(target)
-    return Objective(target, space, cost, ())
+def make(classifier: SoftmaxRegression, cost: Cost) -> Problem:
+    return Problem(WhiteBox(classifier), PixelSpace(clamp=False), cost)
 
 
 @pytest.mark.parametrize("samples", [2, 4])
@@ -46,7 +43,7 @@ def test_pairs_are_exact_where_the_gradient_is_linear(classifier, samples):
     rows = Rows.grid([0, 1, 2], 1, seed=0)
     z = torch.rand(3, 1, 6, 5)
     gradient = SmoothedAutograd(noise=0.5, samples=samples).gradient(
-        make(classifier, Polynomial(2)), z, rows, rows.label
+        make(classifier, Polynomial(2)), z, RowState(rows, z)
     )
     torch.testing.assert_close(gradient, 2 * z / 30)
 
@@ -55,7 +52,7 @@ def test_it_is_the_gradient_of_the_blurred_cost(classifier):
     """E (z + s u)^3 = z^3 + 3 s^2 z, so the gradient is 3 (z^2 + s^2) / D."""
     rows = Rows.grid([0, 1], 1, seed=0)
     z = torch.rand(2, 1, 6, 5)
-    gradient = SmoothedAutograd(noise=0.5, samples=4000).gradient(make(classifier, Polynomial(3)), z, rows, rows.label)
+    gradient = SmoothedAutograd(noise=0.5, samples=4000).gradient(make(classifier, Polynomial(3)), z, RowState(rows, z))
     torch.testing.assert_close(gradient, 3 * (z**2 + 0.25) / 30, rtol=0.15, atol=0.005)
 
 
@@ -63,17 +60,17 @@ def test_without_noise_to_speak_of_it_is_backpropagation(classifier):
     rows = Rows.grid([0, 4], 1, seed=0)
     z = torch.rand(2, 1, 6, 5)
     objective = make(classifier, NegativeLogConfidence())
-    smoothed = SmoothedAutograd(noise=1e-5, samples=3).gradient(objective, z, rows, rows.label)
-    torch.testing.assert_close(smoothed, Autograd().gradient(objective, z, rows, rows.label), atol=1e-3, rtol=1e-3)
+    smoothed = SmoothedAutograd(noise=1e-5, samples=3).gradient(objective, z, RowState(rows, z))
+    torch.testing.assert_close(smoothed, Autograd().gradient(objective, z, RowState(rows, z)), atol=1e-3, rtol=1e-3)
 
 
 def test_the_cost_is_that_of_the_candidate_itself(classifier):
     rows = Rows.grid([0, 4], 1, seed=0)
     z = torch.rand(2, 1, 6, 5)
     objective = make(classifier, NegativeLogConfidence())
-    smoothed = SmoothedAutograd(noise=0.5).evaluate(objective, z, rows, rows.label)
-    exact = Autograd().evaluate(objective, z, rows, rows.label)
-    torch.testing.assert_close(smoothed.cost, exact.cost)
+    smoothed = SmoothedAutograd(noise=0.5).evaluate(objective, z, RowState(rows, z))
+    exact = Autograd().evaluate(objective, z, RowState(rows, z))
+    torch.testing.assert_close(smoothed.total, exact.total)
     assert smoothed.gradient is None
 
 
@@ -91,7 +88,7 @@ def test_a_row_does_not_depend_on_the_others(invert):
     }
     together = invert(labels="all", restarts=2, **settings)
     alone = invert(labels=[5], restarts=2, **settings)
-    chunks = invert(labels="all", restarts=2, chunk_size=3, **settings)
+    chunks = invert(labels="all", restarts=2, rows_at_once=3, **settings)
     torch.testing.assert_close(together.reconstruction[together.label == 5], alone.reconstruction)
     torch.testing.assert_close(together.reconstruction, chunks.reconstruction)
     assert not torch.allclose(alone.reconstruction[0], alone.reconstruction[1])  # restarts have noise of their own
@@ -100,9 +97,9 @@ def test_a_row_does_not_depend_on_the_others(invert):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"noise": 0.0}, r"^expected a finite noise > 0, got 0\.0 \(--model\.estimator\.init_args\.noise\)$"),
+        ({"noise": 0.0}, r"^expected a finite noise > 0, got 0\.0 \(noise\)$"),
         ({"noise": math.inf}, r"^expected a finite noise > 0, got inf"),
-        ({"samples": 0}, r"^expected samples >= 1, got 0 \(--model\.estimator\.init_args\.samples\)$"),
+        ({"samples": 0}, r"^expected samples >= 1, got 0 \(samples\)$"),
     ],
 )
 def test_bad_arguments(arguments, words):

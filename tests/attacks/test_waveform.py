@@ -102,7 +102,7 @@ def test_black_boxes_are_asked_about_frames(speakers, estimator, each):
     target = BlackBox.of(speakers)
     attack = Inversion(
         target=target,
-        space=WaveformSpace(duration=0.2, sample_rate=100, frame_shift=0.03, initial=Zeros()),
+        space=WaveformSpace(duration=0.2, sample_rate=100, frame_shift=0.03, initializer=Zeros()),
         cost=NegativeLogConfidence(),
         estimator=estimator,
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1),
@@ -128,10 +128,10 @@ def test_starts(speakers):
     assert float(gauss.std()) == pytest.approx(1.0, abs=0.05)
     scale = 0.2
     noise = Noise(distribution="laplace", mean=0.0, std=scale * 2**0.5)
-    laplace = bound(target, duration=50.0, clamp=False, initial=noise).initial(rows())
+    laplace = bound(target, duration=50.0, clamp=False, initializer=noise).initial(rows())
     assert float(laplace.abs().mean()) == pytest.approx(scale, rel=0.05)  # the mean absolute value is the scale
     assert float(bound(target).initial(rows()).abs().max()) <= 1
-    assert not bound(target, initial=Zeros()).initial(rows()).any()
+    assert not bound(target, initializer=Zeros()).initial(rows()).any()
 
 
 def test_band_limit_removes_what_lies_outside(speakers):
@@ -152,7 +152,7 @@ def test_open_box_finds_the_classifier_behind_a_view(speakers):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"duration": 0.0}, r"expected a finite duration > 0, got 0.0 \(--model.space.init_args.duration\)"),
+        ({"duration": 0.0}, r"expected a finite duration > 0, got 0.0 \(duration\)"),
         ({"duration": float("inf")}, "expected a finite duration > 0, got inf"),
         ({"duration": 0.05}, r"expected a duration of one chunk of the target \(0.08 s\) or more, got 0.05 s"),
         ({"sample_rate": 0}, "expected sample_rate >= 1, got 0"),

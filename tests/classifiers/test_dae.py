@@ -158,7 +158,7 @@ def test_the_run_ends_with_the_last_phase_and_tells_what_it_did(faces: AttFaces)
 
 
 def test_too_few_epochs_for_the_phases(faces: AttFaces) -> None:
-    words = "expected max_epochs >= 11 (3 layer1 + 2 layer2 + 4 softmax + 2 finetune), got 10 (--trainer.max_epochs)"
+    words = "expected max_epochs >= 11 (3 layer1 + 2 layer2 + 4 softmax + 2 finetune), got 10 (max_epochs)"
     with pytest.raises(InputError, match=re.escape(words)):
         fit(make(faces), faces, max_epochs=10)
     fit(make(faces), faces, max_epochs=11)
@@ -234,13 +234,13 @@ def test_phases_show_in_the_log(faces: AttFaces, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"corruption": 1.0}, r"corruption in \[0, 1\), got 1.0 \(--model.corruption\)"),
+        ({"corruption": 1.0}, r"corruption in \[0, 1\), got 1.0 \(corruption\)"),
         ({"corruption": (0.1, 0.2, 0.3)}, "one corruption for each of 2 layers, got 3"),
-        ({"hidden": ()}, r"at least one layer, got .*\(--model.hidden\)"),
+        ({"hidden": ()}, r"at least one layer, got .*\(hidden\)"),
         ({"hidden": (4, 0)}, "hidden >= 1, got 0"),
         ({"reconstruction_weight": -1.0}, "reconstruction_weight >= 0, got -1.0"),
-        ({"pretraining": [Phase()]}, r"one phase of pretraining for each of 2 layers, got 1 \(--model.pretraining\)"),
-        ({"softmax": Phase(-1)}, r"epochs >= 0, got -1 \(phase softmax of --model\)"),
+        ({"pretraining": [Phase()]}, r"one phase of pretraining for each of 2 layers, got 1 \(pretraining\)"),
+        ({"softmax": Phase(-1)}, r"epochs >= 0, got -1 \(softmax\)"),
         ({"pretraining": [Phase(0), Phase(0)], "softmax": Phase(0)}, "at least one epoch in one phase, got 0"),
     ],
 )

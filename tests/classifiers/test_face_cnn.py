@@ -154,10 +154,10 @@ def test_training_reduces_the_loss() -> None:
     [
         ({"input_shape": (1, 8, 6)}, r"height >= 16, width >= 16\), got \(1, 8, 6\)"),
         ({"input_shape": (400,)}, r"height >= 16.*got \(400,\)"),
-        ({"flip": 1.5}, r"0 <= flip <= 1, got 1\.5 \(--model\.flip\)"),
-        ({"blur": 5}, r"0 <= blur <= 4, got 5 \(--model\.blur\)"),
+        ({"flip": 1.5}, r"0 <= flip <= 1, got 1\.5 \(flip\)"),
+        ({"blur": 5}, r"0 <= blur <= 4, got 5 \(blur\)"),
         ({"noise": -0.1}, r"0 <= noise <= 1, got -0\.1"),
-        ({"width": 0}, r"width >= 1, got 0 \(--model\.width\)"),
+        ({"width": 0}, r"width >= 1, got 0 \(width\)"),
     ],
 )
 def test_bad_arguments(arguments: dict, words: str) -> None:

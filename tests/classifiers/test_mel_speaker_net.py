@@ -168,8 +168,8 @@ def test_training_reduces_the_loss():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"input_shape": (1, 400)}, r"a chunk of 512 samples or more, got 400"),
-        ({"bands": 1}, r"bands >= 2, got 1 \(--model\.bands\)"),
+        ({"input_shape": (1, 400)}, r"chunks of 512 samples or more, got 400"),
+        ({"bands": 1}, r"bands >= 2, got 1 \(bands\)"),
         ({"noise": -1.0}, r"0 <= noise <= 10, got -1\.0"),
         ({"mask": 1.0}, r"0 <= mask < 1, got 1\.0"),
         ({"shift_seconds": 5.0}, r"shift_seconds between one sample and a chunk"),

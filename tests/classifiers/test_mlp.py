@@ -110,12 +110,12 @@ def test_fit_learns_the_people(faces: AttFaces) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"hidden": 0}, r"^expected hidden >= 1, got 0 \(--model\.hidden\)$"),
-        ({"init": "he"}, r"^expected init default, normal or xavier, got he \(--model\.init\)$"),
-        ({"std": 0.0}, r"^expected a finite std > 0, got 0\.0 \(--model\.std\)$"),
-        ({"std": math.inf}, r"^expected a finite std > 0, got inf \(--model\.std\)$"),
-        ({"std": math.nan}, r"^expected a finite std > 0, got nan \(--model\.std\)$"),
-        ({"num_classes": 1}, r"^expected num_classes >= 2, got 1 \(--model\.num_classes\)$"),
+        ({"hidden": 0}, r"^expected hidden >= 1, got 0 \(hidden\)$"),
+        ({"init": "he"}, r"^expected init default, normal or xavier, got he \(init\)$"),
+        ({"std": 0.0}, r"^expected a finite std > 0, got 0\.0 \(std\)$"),
+        ({"std": math.inf}, r"^expected a finite std > 0, got inf \(std\)$"),
+        ({"std": math.nan}, r"^expected a finite std > 0, got nan \(std\)$"),
+        ({"num_classes": 1}, r"^expected num_classes >= 2, got 1 \(num_classes\)$"),
     ],
 )
 def test_bad_arguments(arguments: dict, words: str) -> None:

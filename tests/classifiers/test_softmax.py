@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 
 from mi_lightning.classifiers import SoftmaxRegression
-from mi_lightning.classifiers.base import class_path
+from mi_lightning.checkpoint import class_path
 from mi_lightning.data import AttFaces
 from mi_lightning.errors import InputError
 
@@ -66,7 +66,7 @@ def test_another_input_shape_is_refused(tiny_softmax: SoftmaxRegression, shape: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"num_classes": 1}, r"num_classes >= 2, got 1 \(--model\.num_classes\)"),
+        ({"num_classes": 1}, r"num_classes >= 2, got 1 \(num_classes\)"),
         ({"input_shape": ()}, r"input_shape of positive sizes, got \(\)"),
         ({"input_shape": (1, 0)}, r"input_shape of positive sizes, got \(1, 0\)"),
         ({"input_range": (1.0, 0.0)}, r"low < high, got \(1\.0, 0\.0\)"),

@@ -14,18 +14,21 @@ from mi_lightning.attacks.filters.unit_rms import UnitRMS
 from mi_lightning.attacks.initializers.constant import Zeros
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.priors.l2 import L2
+from mi_lightning.attacks.projections import Projection
 from mi_lightning.attacks.spaces.pixel import PixelSpace
-from mi_lightning.classifiers import SoftmaxRegression
+from mi_lightning.attacks.stopping import StopRule
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.lightning.callbacks import StagnationStop, TargetCostStop
 from mi_lightning.lightning.callbacks.base import InversionCallback
-from mi_lightning.lightning.callbacks.stopping import StagnationStop, TargetCostStop
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer, stop_on_interrupt
 from mi_lightning.targets import Target, WhiteBox
 
 
-class Watch(InversionCallback):
-    """Keeps what it is shown."""
+class Watch(InversionCallback, StopRule):
+    """Keeps what it is shown, and stops nobody."""
+
+    reason = "interrupted"
 
     def __init__(self):
         self.hooks, self.rows, self.costs = [], [], []
@@ -33,19 +36,17 @@ class Watch(InversionCallback):
     def on_inversion_start(self, trainer, inversion):
         self.hooks.append("inversion_start")
 
-    def on_chunk_start(self, trainer, inversion):
-        self.hooks.append("chunk_start")
+    def start(self, cost):
+        self.hooks.append("start")
 
-    def on_candidate_update(self, trainer, inversion, iteration):
-        self.hooks.append(("update", iteration))
-
-    def on_iteration_end(self, trainer, inversion, iteration, cost):
-        self.hooks.append(("end", iteration))
+    def __call__(self, cost):
+        self.hooks.append("end")
         self.rows.append(len(cost))
         self.costs.append(cost.clone())
+        return torch.zeros_like(cost, dtype=torch.bool)
 
-    def on_block_end(self, trainer, inversion, iteration):
-        self.hooks.append(("block", iteration))
+    def on_report(self, trainer, inversion, report):
+        self.hooks.append(("report", report.iteration, report.part, report.parts))
 
     def on_inversion_end(self, trainer, inversion, result):
         self.hooks.append("inversion_end")
@@ -53,13 +54,10 @@ class Watch(InversionCallback):
 
 def test_hooks_in_order(invert):
     watch = Watch()
-    invert(callbacks=[watch], labels=[0], max_iterations=3, block=2)
+    invert(callbacks=[watch], labels=[0], max_iterations=3, report_every=2)
     assert watch.hooks == [
-        "inversion_start",
-        "chunk_start",
-        *[("update", 1), ("end", 1), ("update", 2), ("end", 2), ("block", 2)],
-        *[("update", 3), ("end", 3), ("block", 3)],
-        "inversion_end",
+        *["inversion_start", "start", "end", "end", ("report", 2, 0, 1)],
+        *["end", ("report", 3, 0, 1), "inversion_end"],
     ]
 
 
@@ -67,20 +65,20 @@ def test_the_best_iterate_is_returned_not_the_last(invert):
     watch = Watch()
     result = invert(
         callbacks=[watch],
-        space=PixelSpace(initial=Noise(std=0.3), clamp=False),
+        space=PixelSpace(initializer=Noise(std=0.3), clamp=False),
         priors=[L2(weight=0.2, center=0.0)],
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=4.0),  # steps that overshoot the prior
         max_iterations=60,
     )
     costs = torch.stack(watch.costs)
     assert bool((costs[-1] > result.cost + 1e-3).any())  # the last one would have been wrong
-    start = invert(space=PixelSpace(initial=Noise(std=0.3)), max_iterations=1, priors=[L2(weight=0.2, center=0.0)])
+    start = invert(space=PixelSpace(initializer=Noise(std=0.3)), max_iterations=1, priors=[L2(weight=0.2, center=0.0)])
     assert bool((costs.amin(0) >= result.cost).all())
     assert bool(((costs.amin(0) == result.cost) | (start.cost >= result.cost)).all())
 
 
 def test_cost_and_confidence_belong_to_the_reconstruction(invert, classifier):
-    result = invert(space=PixelSpace(initial=Zeros(), clamp=False), max_iterations=40)
+    result = invert(space=PixelSpace(initializer=Zeros(), clamp=False), max_iterations=40)
     confidence = torch.softmax(classifier(result.reconstruction), -1)[torch.arange(7), result.label]
     torch.testing.assert_close(result.confidence, confidence.detach(), atol=1e-6, rtol=0)
     torch.testing.assert_close(result.cost, 1 - confidence.detach(), atol=1e-6, rtol=0)
@@ -88,7 +86,7 @@ def test_cost_and_confidence_belong_to_the_reconstruction(invert, classifier):
 
 def test_stopped_rows_leave_the_batch(invert):
     watch = Watch()
-    result = invert(callbacks=[watch], space=PixelSpace(initial=Zeros(), clamp=False), gamma=0.01, block=10)
+    result = invert(callbacks=[watch], space=PixelSpace(initializer=Zeros(), clamp=False), gamma=0.01, report_every=10)
     assert watch.rows[0] == 7
     assert watch.rows[-1] < 7
     iterations = result.iterations.sort().values
@@ -101,7 +99,7 @@ def test_stopped_rows_leave_the_batch(invert):
 
 def test_queries_and_seconds(invert, classifier):
     target = WhiteBox(classifier)
-    attack = Inversion(target=target, max_iterations=25, block=10, labels=[0, 1, 2])
+    attack = Inversion(target=target, max_iterations=25, report_every=10, labels=[0, 1, 2])
     trainer = InversionTrainer(
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
     )
@@ -113,12 +111,16 @@ def test_queries_and_seconds(invert, classifier):
 
 
 def test_a_row_that_diverges_keeps_its_best(invert):
-    class Explode(InversionCallback):
-        def on_candidate_update(self, trainer, inversion, iteration):
-            if iteration == 5:
-                inversion.candidate.data[1] = torch.nan
+    class Explode(InversionCallback, Projection):
+        def __call__(self, z, state):
+            if state.iteration == 5:
+                z[1] = torch.nan
+            return z
 
-    result = invert(callbacks=[Explode()], labels=[0, 1, 2], max_iterations=40, block=10, gamma=1e-6)
+        def apply(self, z):
+            return z
+
+    result = invert(callbacks=[Explode()], labels=[0, 1, 2], max_iterations=40, report_every=10, gamma=1e-6)
     assert result.stop_reason == ("max_iterations", "diverged", "max_iterations")
     assert torch.isfinite(result.reconstruction).all()
     assert result.iterations.tolist() == [40, 5, 40]
@@ -129,13 +131,15 @@ def test_a_start_that_is_no_number_is_told(invert):
         def __call__(self, rows, shape, value_range):
             return super().__call__(rows, shape, value_range) * torch.nan
 
-    result = invert(space=PixelSpace(initial=Nothing(), clamp=False), labels=[0, 1], max_iterations=20, block=20)
+    result = invert(
+        space=PixelSpace(initializer=Nothing(), clamp=False), labels=[0, 1], max_iterations=20, report_every=20
+    )
     assert result.stop_reason == ("diverged", "diverged")
     assert result.confidence.tolist() == [0.0, 0.0]
 
 
 def test_a_limit_of_the_trainer_keeps_what_was_found(classifier):
-    attack = Inversion(target=WhiteBox(classifier), max_iterations=500, block=10)
+    attack = Inversion(target=WhiteBox(classifier), max_iterations=500, report_every=10)
     trainer = InversionTrainer(
         limit_train_batches=2,
         logger=False,
@@ -149,21 +153,27 @@ def test_a_limit_of_the_trainer_keeps_what_was_found(classifier):
 
 
 def test_a_projection_is_part_of_the_iterate(invert):
-    class Halve(InversionCallback):
-        def on_candidate_update(self, trainer, inversion, iteration):
-            inversion.candidate.data.mul_(0.5)
+    class Halve(InversionCallback, Projection):
+        def apply(self, z):
+            return z * 0.5
 
-    plain = invert(labels=[3], max_iterations=1, space=PixelSpace(initial=Zeros(), clamp=False))
-    halved = invert(callbacks=[Halve()], labels=[3], max_iterations=1, space=PixelSpace(initial=Zeros(), clamp=False))
+    plain = invert(labels=[3], max_iterations=1, space=PixelSpace(initializer=Zeros(), clamp=False))
+    halved = invert(
+        callbacks=[Halve()], labels=[3], max_iterations=1, space=PixelSpace(initializer=Zeros(), clamp=False)
+    )
     torch.testing.assert_close(halved.candidate, plain.candidate / 2)
     assert float(halved.cost) > float(plain.cost)  # it was evaluated after the projection
 
 
 def test_ctrl_c_keeps_what_was_found(invert):
-    class Press(InversionCallback):
-        def on_iteration_end(self, trainer, inversion, iteration, cost):
-            if iteration == 17:
+    class Press(InversionCallback, Projection):
+        def __call__(self, z, state):
+            if state.iteration == 17:
                 os.kill(os.getpid(), signal.SIGINT)
+            return z
+
+        def apply(self, z):
+            return z
 
     before = signal.getsignal(signal.SIGINT)
     result = invert(callbacks=[Press()], max_iterations=1000)
@@ -183,18 +193,16 @@ def test_the_second_ctrl_c_aborts(classifier):
 
 
 def test_callbacks_given_by_hand_are_the_same_as_beta_and_gamma(invert):
-    space = PixelSpace(initial=Zeros(), clamp=False)
+    space = PixelSpace(initializer=Zeros(), clamp=False)
     short = invert(space=space, beta=50, gamma=0.05)
     long = invert(space=space, callbacks=[StagnationStop(50), TargetCostStop(0.05)])
     assert torch.equal(short.iterations, long.iterations)
     assert short.stop_reason == long.stop_reason
 
 
-def test_the_weights_are_frozen_and_unchanged(invert, classifier):
+def test_the_weights_are_unchanged(invert, classifier):
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     invert(max_iterations=5)
-    assert not any(parameter.requires_grad for parameter in classifier.parameters())
-    assert not classifier.training
     for name, value in classifier.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -211,8 +219,9 @@ def test_describe_holds_the_parameters(classifier):
     assert described["optimizer"]["class"] == "SGD"
     assert described["optimizer"]["lr"] == 0.05
     assert described["optimizer"]["momentum"] == 0.95
-    assert (described["alpha"], described["beta"], described["gamma"]) == (9, 7, 0.25)
-    assert described["space"] == {"class": "PixelSpace", "start": {"class": "MidGrey"}, "clamp": True}
+    assert (described["max_iterations"], described["beta"], described["gamma"]) == (9, 7, 0.25)
+    assert described["space"]["initializer"] == {"class": "MidGrey"}
+    assert described["space"]["clamp"] is True
 
 
 # ------------------------------------------------------------------------------------------------ errors
@@ -221,17 +230,17 @@ def test_describe_holds_the_parameters(classifier):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_iterations": 0}, r"expected max_iterations >= 1, got 0 \(--model.max_iterations\)"),
-        ({"beta": 0}, r"expected beta >= 1, got 0 \(--model.beta\)"),
-        ({"gamma": 1.0}, r"expected gamma in \[0, 1\), got 1.0 \(--model.gamma\)"),
-        ({"gamma": -0.1}, r"expected gamma in \[0, 1\), got -0.1 \(--model.gamma\)"),
-        ({"restarts": 0}, r"expected restarts >= 1, got 0 \(--model.restarts\)"),
-        ({"block": 0}, r"expected block >= 1, got 0 \(--model.block\)"),
-        ({"chunk_size": 0}, r"expected chunk_size >= 1, got 0 \(--model.chunk_size\)"),
-        ({"seed": -1}, r"expected seed >= 0, got -1 \(--model.seed\)"),
+        ({"max_iterations": 0}, r"expected max_iterations >= 1, got 0 \(max_iterations\)"),
+        ({"beta": 0}, r"expected beta >= 1, got 0 \(beta\)"),
+        ({"gamma": 1.0}, r"expected gamma in \[0, 1\), got 1.0 \(gamma\)"),
+        ({"gamma": -0.1}, r"expected gamma in \[0, 1\), got -0.1 \(gamma\)"),
+        ({"restarts": 0}, r"expected restarts >= 1, got 0 \(restarts\)"),
+        ({"report_every": 0}, r"expected report_every >= 1, got 0 \(report_every\)"),
+        ({"rows_at_once": 0}, r"expected rows_at_once >= 1, got 0 \(rows_at_once\)"),
+        ({"seed": -1}, r"expected seed >= 0, got -1 \(seed\)"),
         (
             {"beta": 3, "stagnation_rule": "x"},
-            r"expected rule algorithm or patience, got x \(--model.stagnation_rule\)",
+            r"expected stagnation_rule algorithm or patience, got x \(stagnation_rule\)",
         ),
     ],
 )
@@ -241,14 +250,12 @@ def test_wrong_settings(settings, message):
 
 
 def test_unknown_label_before_anything_runs(invert):
-    with pytest.raises(InputError, match=r"expected labels among 0-6, .* got 7 \(--model.labels\)"):
+    with pytest.raises(InputError, match=r"expected labels among 0-6, .* got 7 \(labels\)"):
         invert(labels=[7])
 
 
 def test_no_target():
-    with pytest.raises(
-        InputError, match=r"expected a checkpoint or a target .* got neither \(--model.classifier_ckpt\)"
-    ):
+    with pytest.raises(InputError, match=r"expected a checkpoint or a target .* got neither \(classifier_ckpt\)"):
         _ = Inversion().target
 
 
@@ -263,7 +270,7 @@ def test_gradients_of_a_target_that_gives_none(classifier):
 
     target: Target = Shut(classifier)
     with pytest.raises(InputError, match=r"expected a target that gives gradients.* got Shut with Autograd"):
-        _ = Inversion(target=target).target
+        Inversion(target=target).preflight()
 
 
 def test_result_before_the_attack():
@@ -289,8 +296,9 @@ def test_an_attack_can_be_run_again(classifier):
 
 
 def test_defaults_do_not_share_parts():
-    assert Inversion().space is not Inversion().space
-    assert isinstance(SoftmaxRegression, type)
+    first, second = Inversion().attack, Inversion().attack
+    for part in ("space", "cost", "step", "selection", "projections", "priors"):
+        assert getattr(first, part) is not getattr(second, part)
 
 
 def test_the_description_names_parts_of_parts(classifier):

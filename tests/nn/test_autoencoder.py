@@ -22,7 +22,7 @@ def randomised(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 
 @pytest.mark.parametrize("corruption", [-0.1, 1.0, 1.5, float("nan")])
 def test_corruption_outside_zero_to_one(corruption):
-    with pytest.raises(InputError, match=re.escape(f"expected corruption in [0, 1), got {corruption} (--model.corr")):
+    with pytest.raises(InputError, match=re.escape(f"expected corruption in [0, 1), got {corruption} (corr")):
         DenoisingAutoencoder(3, 2, corruption=corruption)
 
 
@@ -87,7 +87,7 @@ def test_each_layer_has_its_corruption():
         0.1,
         0.4,
     ]
-    with pytest.raises(InputError, match=r"expected one corruption for each of 2 layers, got 1 \(--model.corruption\)"):
+    with pytest.raises(InputError, match=r"expected one corruption for each of 2 layers, got 1 \(corruption\)"):
         StackedDenoisingAutoencoder((6, 4, 3), corruption=(0.1,))
 
 

@@ -86,14 +86,14 @@ def test_nothing_in_a_file_is_executed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, r"^expected a file of weights of a face generator, got none at .*w\.tar \(--weights\)$"),
+        (None, r"^expected a file of weights of a face generator, got none at .*w\.tar \(weights\)$"),
         (b"", r"w\.tar holds no plain weights"),
         (b"P5 no pickle", r"w\.tar holds no plain weights"),
-        ({"netD": {}}, r"^expected an entry netG_state_dict in .*w\.tar, got netD \(--weights\)$"),
-        ({}, r"^expected an entry netG_state_dict in .*w\.tar, got an empty file \(--weights\)$"),
-        ([1], r"^expected an entry netG_state_dict in .*w\.tar, got list \(--weights\)$"),
-        ({STATE_KEY: {}}, r"^expected weights of a DCGAN generator, got .*w\.tar: .* \(--weights\)$"),
-        ({STATE_KEY: {"a": 1}}, r"^expected weights of a DCGAN generator, got .*w\.tar: .* \(--weights\)$"),
+        ({"netD": {}}, r"^expected an entry netG_state_dict in .*w\.tar, got netD \(weights\)$"),
+        ({}, r"^expected an entry netG_state_dict in .*w\.tar, got an empty file \(weights\)$"),
+        ([1], r"^expected an entry netG_state_dict in .*w\.tar, got list \(weights\)$"),
+        ({STATE_KEY: {}}, r"^expected weights of a DCGAN generator, got .*w\.tar: .* \(weights\)$"),
+        ({STATE_KEY: {"a": 1}}, r"^expected weights of a DCGAN generator, got .*w\.tar: .* \(weights\)$"),
         ({STATE_KEY: {"a": torch.ones(3, 2, 4, 4)}}, r"^expected weights of a DCGAN generator, got .*w\.tar: "),
         ({STATE_KEY: {"a": torch.ones(5, 4, 4, 4), "b": torch.ones(4, 7, 4, 4)}}, r"got .*w\.tar: .*1 or 3 colours"),
     ],
@@ -105,7 +105,7 @@ def test_files_that_are_none(tmp_path, content, words):
     elif content is not None:
         torch.save(content, path)
     with pytest.raises(MIError, match=words) as caught:
-        load_generator(path, "--weights")
+        load_generator(path)
     assert "\n" not in str(caught.value)
 
 

@@ -121,7 +121,7 @@ def test_mel_there_and_back():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"filters": 0}, r"filters >= 1, got 0 \(--model\.filters\)"),
+        ({"filters": 0}, r"filters >= 1, got 0 \(filters\)"),
         ({"taps": 250}, r"odd number of taps >= 3, got 250"),
         ({"stride": 0}, r"stride >= 1, got 0"),
         ({"min_low_hz": 8000.0}, r"together below half the rate of 16000 Hz, got 8000\.0 and 50\.0"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import lightning
@@ -12,12 +13,12 @@ import torch
 from PIL import Image
 
 from mi_lightning.errors import MIError
-from mi_lightning.report import pictures, read_results, write_results
-from mi_lightning.report.results import package_versions, run_info, write_atomically
-from mi_lightning.report.schema import RESULTS_SCHEMA, problem
+from mi_lightning.report import build_report, pictures, read_results, write_results
+from mi_lightning.report.origin import package_versions, run_info
+from mi_lightning.report.schema import RESULTS_SCHEMA, from_version_1, problem
 from tests.report.conftest import ATTACK, TARGET, make_judgement, make_result
 
-# the contract of schema version 1, written out: the schema in the library must not drift from it
+# the contract of schema version 2, written out: the schema in the library must not drift from it
 TOP = {"schema_version", "created", "package_versions", "config", "target", "attack", "summary", "per_label"}
 METRICS = {"evaluator_top1", "evaluator_top5", "identification_top1"}
 SUMMARY = {"rows", "labels", "seconds", "iterations_mean", "queries_total", "queries_per_label", "confidence_mean"}
@@ -25,7 +26,9 @@ SUMMARY |= METRICS | {"ssim_mean", "nrmse_mean", "mse_mean", "psnr_mean"}
 PER_LABEL = {"label", "name", "restart", "cost", "confidence", "iterations", "stop_reason", "queries", "seconds"}
 PER_LABEL |= METRICS | {"ssim", "nrmse", "mse", "psnr"}
 TARGET_KEYS = {"class", "checkpoint_sha256", "defenses", "test_accuracy"}
-ATTACK_KEYS = {"space", "cost", "estimator", "optimizer", "alpha", "beta", "gamma", "restarts", "seed"}
+ATTACK_KEYS = {"space", "cost", "priors", "transforms", "step", "estimator", "gradient_filter", "optimizer"}
+ATTACK_KEYS |= {"projections", "selection", "callbacks", "max_iterations", "beta", "gamma", "restarts", "seed"}
+ATTACK_KEYS |= {"initial_candidates", "report_every"}
 
 
 def strict_json(path: Path):
@@ -39,7 +42,7 @@ def strict_json(path: Path):
 def test_every_key_of_the_contract_is_there(run_folder, judgement, judged):
     data = strict_json(run_folder(judgement=judgement if judged else None) / "results.json")
     assert data.keys() >= TOP
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == 2
     assert data["target"].keys() >= TARGET_KEYS
     assert data["attack"].keys() >= ATTACK_KEYS
     assert data["summary"].keys() >= SUMMARY
@@ -161,8 +164,8 @@ def test_values_of_any_kind_become_plain(tmp_path, result):
 
 
 def test_what_cannot_be_described_is_refused_before_anything_is_written(tmp_path, result):
-    with pytest.raises(TypeError, match=r"attack\.alpha is a str, not integer or null"):
-        write_results(tmp_path / "run", result, target=TARGET, attack=ATTACK | {"alpha": "many"})
+    with pytest.raises(TypeError, match=r"attack\.max_iterations is a str, not integer or null"):
+        write_results(tmp_path / "run", result, target=TARGET, attack=ATTACK | {"max_iterations": "many"})
     assert not (tmp_path / "run").exists()
 
 
@@ -239,22 +242,6 @@ def test_nothing_but_the_files_stays_and_they_replace_older_ones(run_folder):
     assert {path.name for path in folder.iterdir()} == names
 
 
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "results.json"
-    write_atomically(path, b"old")
-
-    def full(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(MIError, match=r"cannot write .*results\.json: No space left on device"):
-        write_atomically(path, b"new and longer")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_folder_below_a_file_is_one_line(tmp_path, result):
     (tmp_path / "file").touch()
     with pytest.raises(MIError, match=r"cannot write .*file/run/per_label\.csv: Not a directory"):
@@ -285,9 +272,10 @@ def test_damaged_results(run_folder, content):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "expected schema_version 1, got 2 in .*results.json"),
-        ({"summary": {}}, "does not fit schema version 1: summary.rows is missing"),
-        ({"per_label": {}}, "does not fit schema version 1: per_label is a dict, not array"),
+        ({"schema_version": 3}, "expected schema_version 1 or 2, got 3 in .*results.json"),
+        ({"summary": {}}, "does not fit schema version 2: summary.rows is missing"),
+        ({"schema_version": 1, "attack": []}, "does not fit schema version 1: attack is a list, not object"),
+        ({"per_label": {}}, "does not fit schema version 2: per_label is a dict, not array"),
     ],
 )
 def test_results_that_do_not_fit(run_folder, change, message):
@@ -301,7 +289,7 @@ def test_results_that_do_not_fit(run_folder, change, message):
 def test_a_list_is_no_result(run_folder):
     folder = run_folder()
     (folder / "results.json").write_text("[1]")
-    with pytest.raises(MIError, match="expected schema_version 1, got None"):
+    with pytest.raises(MIError, match="expected schema_version 1 or 2, got None"):
         read_results(folder)
 
 
@@ -330,9 +318,52 @@ def test_the_command_is_the_one_that_was_typed(monkeypatch, program, shown):
     assert run_info()["command"] == f"{shown} invert --model.labels 's1, s2'"
 
 
-def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
-    monkeypatch.setattr("mi_lightning.report.results._PACKAGES", ("lightning", "no-such-package"))
-    versions = package_versions()
+def test_a_package_that_is_not_installed_has_no_version():
+    versions = package_versions(("lightning", "no-such-package"))
     assert versions["torch"] == torch.__version__
     assert versions["lightning"] == lightning.__version__
     assert versions["no-such-package"] is None
+
+
+SCHEMA_1 = Path(__file__).with_name("results_schema_1.json")  # written by release 0.1.0
+
+
+def test_results_of_the_first_schema_are_read_in_the_words_of_today(run_folder):
+    folder = run_folder()
+    (folder / "results.json").write_bytes(SCHEMA_1.read_bytes())
+    run, old = read_results(folder), json.loads(SCHEMA_1.read_text())
+    assert problem(run.data, RESULTS_SCHEMA) is None
+    attack = run.data["attack"]
+    assert (attack["max_iterations"], attack["report_every"], attack["initial_candidates"]) == (5000, 50, 1)
+    assert not attack.keys() & {"alpha", "block", "starts"}
+    assert attack["space"] == {"class": "PixelSpace", "clamp": True, "initializer": {"class": "ZeroStart"}}
+    assert attack["step"] == {"class": "GradientStep"}
+    assert attack["selection"] == {"class": "LeastCost"}
+    assert attack["projections"] is attack["callbacks"] is None  # nobody wrote them down
+    for key in old.keys() - {"attack", "schema_version"}:
+        assert run.data[key] == old[key]
+
+
+def test_an_estimator_that_is_a_step_now(run_folder):
+    old = json.loads(SCHEMA_1.read_text())
+    old["attack"]["estimator"] = {"class": "CMAES", "population": 8, "sigma": 0.5}
+    attack = from_version_1(old)["attack"]
+    assert attack["step"] == {"class": "CMAESStep", "population": 8, "sigma": 0.5}
+    assert attack["estimator"] is attack["optimizer"] is None
+
+
+def test_a_page_of_runs_of_both_schemas(run_folder, tmp_path):
+    new, old = run_folder("new"), run_folder("old")
+    (old / "results.json").write_bytes(SCHEMA_1.read_bytes())
+    page = build_report([new, old], tmp_path / "report.html").read_text()
+    row = re.search(r"<tr[^>]*>(?:(?!</tr>).)*<td>max iterations</td>.*?</tr>", page)
+    assert re.findall(r'class="value">([^<]*)<', row[0]) == ["5000", "5000"]
+    assert "callbacks 1 · class" in page
+
+
+def test_what_cannot_be_opened_is_not_called_damaged(run_folder):
+    folder = run_folder()
+    (folder / "results.json").unlink()
+    (folder / "results.json").mkdir()
+    with pytest.raises(MIError, match=r"^no results\.json in "):
+        read_results(folder)

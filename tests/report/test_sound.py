@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from mi_lightning.lightning.callbacks.vocoder import GriffinLim
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mi_lightning.attacks.initializers.speech_noise import SpeechNoise
@@ -16,7 +17,6 @@ from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.classifiers.loading import save_classifier
 from mi_lightning.lightning.callbacks.dashboard import Dashboard
 from mi_lightning.lightning.callbacks.results import ResultsWriter
-from mi_lightning.lightning.callbacks.vocoder import GriffinLim
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import build_report, read_results, sound, summary_table
@@ -37,6 +37,12 @@ def test_spectrogram_shows_a_tone_where_it_is():
     height = len(brightness)
     assert abs(int(brightness.argmax()) - height * (1 - 2000 / 8000)) <= 2  # low frequencies below
     assert sound.spectrograms(torch.zeros(2, 1, 100), RATE).shape[0] == 2  # silence, shorter than a window
+
+
+def test_spectrogram_of_a_wave_out_of_all_bounds_is_that_of_the_wave():
+    wave_ = tone(2000, 0.5)[None, None]
+    loud, plain = (sound.spectrograms(scale * wave_, RATE).astype(int) for scale in (1e38, 1.0))
+    assert abs(loud - plain).max() <= 1
 
 
 def test_sixteen_bits_and_back():

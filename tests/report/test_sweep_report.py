@@ -6,7 +6,9 @@ import pytest
 
 from mi_lightning.commands.sweep.grid import read_axes
 from mi_lightning.report.curves import Curve, _figure, draw_curves
-from mi_lightning.report.sweep import SweepPlan, _verdict, breakdown, contrasts, reading
+from mi_lightning.report.sweep import SweepPlan
+from mi_lightning.report.sweep.narrative import contrasts, reading, verdict
+from mi_lightning.report.sweep.points import breakdown
 
 LABELS = ("none", "0.1", "0.2", "0.3")
 
@@ -73,7 +75,7 @@ def test_what_looks_safe_by_one_attack_only(plan):
 def said_of(plan, found):
     """The sentence of the table, after checking that the page says the same of what is not known."""
     (sentence,) = reading(plan, [found])
-    page = _verdict(plan, found)["text"]
+    page = verdict(plan, found)["text"]
     for words in ("whether the attack works undefended", "Not measured: ", "it may break"):
         assert (words in sentence) == (words in page)
     return sentence
@@ -113,7 +115,7 @@ def test_strengths_that_were_not_measured_are_named(plan):
     assert said_of(plan, found).endswith("Not measured: 0.1, 0.3; it may break there.")
     found = line("a", plan, 0.9, labels=("none",))
     assert "nothing else has been measured" in said_of(plan, found)
-    assert _verdict(plan, found)["head"] == "not measured"
+    assert verdict(plan, found)["head"] == "not measured"
     assert "Not measured" not in said_of(plan, line("a", plan, 0.9, 0.9, 0.9, 0.9))
 
 
@@ -121,7 +123,7 @@ def test_a_grid_of_something_else_is_not_called_a_defense():
     plan = plan_of("none", 0.1, 0.2, 0.3, key="model.gamma")
     for shares in ((0.9, 0.5, 0.05, 0.2), (0.9, 0.9, 0.9, 0.9), (0.0, 0.0, 0.0, 0.0)):
         found = line("a", plan, *shares)
-        for said in (said_of(plan, found), _verdict(plan, found)["text"], _verdict(plan, found)["head"]):
+        for said in (said_of(plan, found), verdict(plan, found)["text"], verdict(plan, found)["head"]):
             assert "defense" not in said
             assert "blocked" not in said
     pair = [line("a", plan, 0.9, 0.0, 0.0, 0.0), line("b", plan, 0.9, 0.8, 0.0, 0.0)]

@@ -107,16 +107,16 @@ def test_one_defense_serves_many_targets(tiny_softmax):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Rounding(r=-0.1), r"expected r in \[0, 1\], got -0.1 \(--model.defenses, Rounding.r\)"),
+        (lambda: Rounding(r=-0.1), r"expected r in \[0, 1\], got -0.1 \(r\)"),
         (lambda: Rounding(r=1.5), r"expected r in \[0, 1\], got 1.5"),
         (lambda: Rounding(r=float("nan")), r"expected r in \[0, 1\], got nan"),
         (
             lambda: GaussianNoise(sigma=-1e-3),
-            r"expected sigma in \[0, 1\], got -0.001 \(--model.defenses, GaussianNoise",
+            r"expected sigma in \[0, 1\], got -0.001 \(sigma\)",
         ),
         (lambda: GaussianNoise(sigma=2), r"expected sigma in \[0, 1\], got 2"),
         (lambda: GaussianNoise(sigma=0.1, seed=-1), r"expected seed >= 0, got -1"),
-        (lambda: TopK(k=0), r"expected k >= 1, got 0 \(--model.defenses, TopK.k\)"),
+        (lambda: TopK(k=0), r"expected k >= 1, got 0 \(k\)"),
         (lambda: Temperature(temperature=0), r"expected temperature > 0, got 0"),
         (lambda: HardLabel(gradient="some"), r"expected gradient true, zero or straight_through, got some"),
     ],
@@ -128,9 +128,7 @@ def test_wrong_settings(make, message):
 
 def test_more_classes_to_show_than_there_are(tiny_softmax):
     assert TopK(k=4).wrap(WhiteBox(tiny_softmax)).k == 4
-    with pytest.raises(
-        InputError, match=r"expected k of at most 4, the number of classes, got 5 \(--model.defenses, TopK.k\)"
-    ):
+    with pytest.raises(InputError, match=r"expected k of at most 4, the number of classes, got 5 \(k\)"):
         TopK(k=5).wrap(WhiteBox(tiny_softmax))
 
 
@@ -230,8 +228,7 @@ def test_top_k_shows_the_greatest():
 
 
 def test_the_gradient_of_top_k_is_that_of_what_it_shows(tiny_softmax):
-    target, x = TopK(k=2).wrap(WhiteBox(tiny_softmax)), images(1).double().requires_grad_()
-    tiny_softmax.double()
+    target, x = TopK(k=2).wrap(WhiteBox(tiny_softmax.double())), images(1).double().requires_grad_()
     assert torch.autograd.gradcheck(target.release, (x,))
 
 

@@ -34,9 +34,7 @@ def test_a_budget_holds_to_the_query():
     ledger.restart(10)
     with ledger.asking([1, 2]):
         ledger.count(8)
-        with pytest.raises(
-            QueryBudgetError, match=r"expected at most 10 queries per row, got 11 \(--model.query_budget\)"
-        ):
+        with pytest.raises(QueryBudgetError, match=r"expected at most 10 queries per row, got 11 \(query_budget\)"):
             ledger.count(14)
         assert (ledger.of(1), ledger.total) == (4, 8)  # the refused batch is not counted
         ledger.count(12)

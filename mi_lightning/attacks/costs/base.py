@@ -1,4 +1,4 @@
-"""Costs: one number per row, to be minimised; and priors that are added to it."""
+"""Costs: one number per row, to be minimised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mi_lightning.targets.base import Target
 
 
 class Cost(nn.Module, ABC):
-    """How far a target is from being sure of the label.
+    """How far a target is from being sure of the label: the identity loss.
 
     Attributes:
         tells_confidence: Whether a value of the cost says how sure the target is. If not, it is asked at last.

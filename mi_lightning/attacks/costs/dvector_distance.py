@@ -12,7 +12,7 @@ from mi_lightning.classifiers.dvectors import person_dvectors
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
-from mi_lightning.targets.frames import FrameView, open_box
+from mi_lightning.targets.frames import FrameView, open_classifier
 
 
 class DVectorDistance(Cost):
@@ -44,11 +44,11 @@ class DVectorDistance(Cost):
         """Check the arguments; nothing is read yet."""
         super().__init__()
         if distance not in ("cosine", "euclidean"):
-            raise InputError("distance cosine or euclidean", distance, "--model.cost.init_args.distance")
+            raise InputError("distance cosine or euclidean", distance, field="distance")
         if part not in ("train", "test"):
-            raise InputError("part train or test", part, "--model.cost.init_args.part")
+            raise InputError("part train or test", part, field="part")
         if frame_shift < 1:
-            raise InputError("frame_shift >= 1", frame_shift, "--model.cost.init_args.frame_shift")
+            raise InputError("frame_shift >= 1", frame_shift, field="frame_shift")
         self.references, self.part, self.distance, self.frame_shift = references, part, distance, frame_shift
         self._goal: Tensor | None = None
         self._bound: Target | None = None
@@ -59,14 +59,14 @@ class DVectorDistance(Cost):
         Raises:
             InputError: If the target's features cannot be seen, or the references are of other speakers.
         """
-        classifier = open_box(target).classifier
+        classifier = open_classifier(target)
         self.references.prepare_data()
         self.references.setup("fit")
         if tuple(self.references.class_names) != tuple(target.class_names):
             raise InputError(
                 f"references of the target's {target.num_classes} speakers",
                 f"{self.references.num_classes}: {', '.join(self.references.class_names[:3])}, ...",
-                "--model.cost.init_args.references",
+                field="references",
             )
         if self._bound is not target:
             self._goal = person_dvectors(classifier, self.references, self.part, shift=self.frame_shift)

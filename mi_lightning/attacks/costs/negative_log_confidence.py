@@ -24,7 +24,7 @@ class NegativeLogConfidence(Cost):
         """Check the floor."""
         super().__init__()
         if not 0 <= floor < 1:
-            raise InputError("floor in [0, 1)", floor, "--model.cost.init_args.floor")
+            raise InputError("floor in [0, 1)", floor, field="floor")
         self.floor = floor
 
     def forward(self, target: Target, x: Tensor, label: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from mi_lightning.attacks.estimators.base import GradientEstimator
-from mi_lightning.attacks.problem import Evaluation, Objective
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.estimators.autograd import ChangedAutograd, gradient_at
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import Rows, RowState
 from mi_lightning.errors import InputError
 
 
-class AugmentedAutograd(GradientEstimator):
+class AugmentedAutograd(ChangedAutograd):
     """Backpropagation through waveforms that are changed at random in each iteration.
 
     Each row is moved by a random number of samples (around its ends: what leaves on one side comes in on the other),
@@ -32,42 +32,28 @@ class AugmentedAutograd(GradientEstimator):
         InputError: If an argument is out of its range.
     """
 
-    needs_gradients = True
-
     def __init__(self, *, shift: int = 1600, gain: float = 0.2, noise: float = 0.0, samples: int = 1) -> None:
         """Check the arguments."""
         super().__init__()
-        where = "--model.estimator.init_args"
         if shift < 0:
-            raise InputError("shift >= 0", shift, f"{where}.shift")
+            raise InputError("shift >= 0", shift, field="shift")
         if not 0 <= gain < 1:
-            raise InputError("gain in [0, 1)", gain, f"{where}.gain")
+            raise InputError("gain in [0, 1)", gain, field="gain")
         if not 0 <= noise < math.inf:
-            raise InputError("a finite noise >= 0", noise, f"{where}.noise")
+            raise InputError("a finite noise >= 0", noise, field="noise")
         if samples < 1:
-            raise InputError("samples >= 1", samples, f"{where}.samples")
+            raise InputError("samples >= 1", samples, field="samples")
         self.shift, self.gain, self.noise, self.samples = shift, gain, noise, samples
 
-    def queries_per_gradient(self, size: int) -> int:
-        """Return one query for each sample."""
-        return self.samples
-
-    @torch.no_grad()
-    def evaluate(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Evaluation:
-        """Evaluate the candidates as they are; the gradient is asked for elsewhere."""
-        cost, bare = objective(z.detach(), label)
-        return Evaluation(cost, bare, None)
-
-    def gradient(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Tensor:
+    def gradient(self, problem: Problem, z: Tensor, state: RowState) -> Tensor:
         """Return the mean gradient at changed candidates, shape (R, *candidate_shape)."""
         z = z.detach()
         total = torch.zeros_like(z)
         for _ in range(self.samples):
             leaf = z.clone().requires_grad_()
-            with torch.enable_grad(), objective.target.asking(rows.keys):
-                cost, _ = objective(self._change(leaf, rows), label)
-                # rows are independent, so the gradient of the sum is the gradient of each
-                total += torch.autograd.grad(cost.sum(), leaf)[0]
+            with torch.enable_grad():
+                changed = self._change(leaf, state.rows)
+            total += gradient_at(problem, leaf, state, changed)
         return total / self.samples
 
     def _change(self, z: Tensor, rows: Rows) -> Tensor:

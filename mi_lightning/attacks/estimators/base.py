@@ -1,17 +1,19 @@
-"""Gives the gradient of an objective."""
+"""Gives the gradient of a problem's cost."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
-from mi_lightning.attacks.problem import Evaluation, Objective
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import Evaluation, RowState
 
 
 class GradientEstimator(nn.Module, ABC):
-    """Gives the gradient of an objective.
+    """Gives the gradient of a problem's cost with respect to the candidates.
 
     Attributes:
         needs_gradients: Whether the target has to be differentiable.
@@ -29,19 +31,25 @@ class GradientEstimator(nn.Module, ABC):
         """Begin with a new batch of rows: forget whatever is kept of earlier ones. Nothing, unless overridden."""
 
     @abstractmethod
-    def evaluate(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Evaluation:
+    def evaluate(self, problem: Problem, z: Tensor, state: RowState) -> Evaluation:
         """Evaluate the candidates, ``queries_per_evaluation`` queries per row.
 
         Args:
-            objective: What is minimised.
+            problem: What is minimised.
             z: Candidates, shape (R, *candidate_shape).
-            rows: The rows, for their random numbers.
-            label: Class of each row, on the device of ``z``, shape (R,).
+            state: The rows that they belong to: their labels, and their random numbers.
 
         Returns:
             Cost and, where it is free, the gradient; all detached.
         """
 
     @abstractmethod
-    def gradient(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Tensor:
+    def gradient(self, problem: Problem, z: Tensor, state: RowState) -> Tensor:
         """Return the gradient at the candidates, shape (R, *candidate_shape), when :meth:`evaluate` gave none."""
+
+    def run_state(self) -> dict[str, Any]:
+        """Return what is kept from one iteration to the next: plain values and tensors. Nothing, unless overridden."""
+        return {}
+
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions, flag
+from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions
 from mi_lightning.errors import InputError
 
 
@@ -41,15 +41,15 @@ class FiniteDifference(QueryEstimator):
         """Check the arguments."""
         super().__init__(repeats=repeats, max_batch=max_batch)
         if delta <= 0:
-            raise InputError("delta > 0", delta, flag("delta"))
+            raise InputError("delta > 0", delta, field="delta")
         if coordinates is not None and coordinates < 1:
-            raise InputError("coordinates >= 1", coordinates, flag("coordinates"))
+            raise InputError("coordinates >= 1", coordinates, field="coordinates")
         self.delta, self.coordinates = delta, coordinates
 
     def queries_per_gradient(self, size: int) -> int:
         """Return two queries for each coordinate that is looked at."""
         if self.coordinates is not None and self.coordinates > size:
-            raise InputError(f"at most {size} coordinates", self.coordinates, flag("coordinates"))
+            raise InputError(f"at most {size} coordinates", self.coordinates, field="coordinates")
         return 2 * (self.coordinates or size)
 
     def estimate(self, questions: Questions, z: Tensor) -> Tensor:

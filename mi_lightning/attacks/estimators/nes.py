@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions, flag
+from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions
 from mi_lightning.errors import InputError
 
 
@@ -38,9 +38,9 @@ class NES(QueryEstimator):
         """Check the arguments."""
         super().__init__(repeats=repeats, max_batch=max_batch)
         if pairs < 1:
-            raise InputError("pairs >= 1", pairs, flag("pairs"))
+            raise InputError("pairs >= 1", pairs, field="pairs")
         if sigma <= 0:
-            raise InputError("sigma > 0", sigma, flag("sigma"))
+            raise InputError("sigma > 0", sigma, field="sigma")
         self.pairs, self.sigma = pairs, sigma
 
     def queries_per_gradient(self, size: int) -> int:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from mi_lightning.attacks.estimators.base import GradientEstimator
-from mi_lightning.attacks.problem import Evaluation, Objective
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import Evaluation, Rows, RowState
 from mi_lightning.errors import InputError
 
 #: Bytes of one batch of queries on a CPU: it is written and read within the last cache, also where that is shared.
@@ -29,7 +29,7 @@ class Questions:
     """What an estimator may ask about a batch of rows, in batches of bounded size.
 
     Attributes:
-        objective: What is minimised, without priors.
+        problem: What is minimised; its priors are not looked at.
         shape: Shape of one candidate.
         rows: The rows.
         label: Class of each, on the device of the candidates, shape (R,).
@@ -37,7 +37,7 @@ class Questions:
         limit: Inputs in one batch.
     """
 
-    objective: Objective
+    problem: Problem
     shape: torch.Size
     rows: Rows
     label: Tensor
@@ -56,10 +56,8 @@ class Questions:
         """
         each = points[0, ..., 0].numel()
         label = self.label[where, None].expand(-1, each).flatten()
-        with self.objective.target.asking(self.rows.keys[where]):
-            _, bare = self.objective(points.view(-1, *self.shape), label)
-        cost: Tensor = bare.view(points.shape[:-1])
-        return cost
+        asking = self.rows if where == slice(0, len(self.rows)) else self.rows.part(where)
+        return self.problem.identity_loss(points.view(-1, *self.shape), label, asking).view(points.shape[:-1])
 
     def blocks(self, items: int, queries_per_item: int) -> Iterator[tuple[slice, list[slice]]]:
         """Cut rows x items into batches of at most ``limit`` queries (or one item, if that is more).
@@ -79,11 +77,8 @@ class Questions:
             yield slice(start, min(start + rows, len(self.rows))), parts
 
 
-class QueryEstimator(GradientEstimator):
-    """Base of the estimators that only query; they work on any target.
-
-    The rows are asked for in batches of bounded size. The gradient of the priors, which needs no query, is exact and
-    is added to the estimate.
+class Querying:
+    """What only queries: candidates are asked for in batches of bounded size.
 
     Args:
         repeats: Times that an iterate is asked for when it is evaluated; its cost is the mean. More than 1 keeps a
@@ -92,62 +87,64 @@ class QueryEstimator(GradientEstimator):
         max_batch: Inputs in one call of the target; chosen by the size of an input and the free memory if None.
     """
 
-    needs_gradients = False
-
     def __init__(self, *, repeats: int = 1, max_batch: int | None = None) -> None:
         """Check the arguments."""
         super().__init__()
         if repeats < 1:
-            raise InputError("repeats >= 1", repeats, flag("repeats"))
+            raise InputError("repeats >= 1", repeats, field="repeats")
         if max_batch is not None and max_batch < 1:
-            raise InputError("max_batch >= 1", max_batch, flag("max_batch"))
+            raise InputError("max_batch >= 1", max_batch, field="max_batch")
         self.repeats, self.max_batch = repeats, max_batch
         self.queries_per_evaluation = repeats
 
-    @abstractmethod
-    def estimate(self, questions: Questions, z: Tensor) -> Tensor:
-        """Estimate the gradient of the cost without priors at candidates of shape (R, D), same shape."""
-
-    def evaluate(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Evaluation:
+    def evaluate(self, problem: Problem, z: Tensor, state: RowState) -> Evaluation:
         """Evaluate the candidates, ``repeats`` queries per row; no gradient comes along."""
         with queries_only(z):
             z = z.detach()
-            capacity = max(1, self._limit(objective, z) // self.repeats)
+            capacity = max(1, self._limit(problem, z) // self.repeats)
             parts = []
             for start in range(0, len(z), capacity):
                 where = slice(start, start + capacity)
-                with objective.target.asking(rows.keys[where]):
-                    points = z[where] if self.repeats == 1 else z[where].repeat_interleave(self.repeats, 0)
-                    answers = objective(points, label[where].repeat_interleave(self.repeats))
+                points = z[where] if self.repeats == 1 else z[where].repeat_interleave(self.repeats, 0)
+                label = state.label[where].repeat_interleave(self.repeats)
+                answers = problem(points, label, state.rows.part(where))
                 parts.append([answer.view(-1, self.repeats).mean(1) for answer in answers])
-            total, bare = (torch.cat(part) for part in zip(*parts, strict=True))
-        return Evaluation(total, bare, None)
+            total, identity_loss = (torch.cat(part) for part in zip(*parts, strict=True))
+        return Evaluation(total, identity_loss, None)
 
-    def gradient(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Tensor:
-        """Estimate the gradient at the candidates, shape (R, *candidate_shape)."""
-        z = z.detach()
-        with queries_only(z):
-            bare = Objective(objective.target, objective.space, objective.cost, ())
-            bounds, limit = objective.space.bounds(), self._limit(objective, z)
-            questions = Questions(bare, z.shape[1:], rows, label, bounds, limit)
-            estimate = self.estimate(questions, z.flatten(1)).view_as(z)
-        if len(objective.priors) == 0:
-            return estimate
-        leaf = z.requires_grad_()
-        with torch.enable_grad():
-            x = objective.space.decode(leaf)
-            penalty = torch.stack([prior(x).sum() for prior in objective.priors]).sum()
-            (known,) = torch.autograd.grad(penalty, leaf)
-        return estimate + known
+    def questions(self, problem: Problem, z: Tensor, state: RowState) -> Questions:
+        """Return what may be asked about candidates of shape (R, *candidate_shape)."""
+        return Questions(problem, z.shape[1:], state.rows, state.label, problem.bounds, self._limit(problem, z))
 
-    def _limit(self, objective: Objective, z: Tensor) -> int:
+    def _limit(self, problem: Problem, z: Tensor) -> int:
         """Inputs in one batch."""
         if self.max_batch is not None:
             return self.max_batch
         # a query, and the input that the candidate decodes to where it is not the input itself
         size = z[0].numel()
-        decoded = torch.Size(objective.target.input_shape).numel()
+        decoded = torch.Size(problem.target.input_shape).numel()
         return automatic_batch(z.device, 4 * (size + (decoded if decoded != size else 0)))
+
+
+class QueryEstimator(Querying, GradientEstimator):
+    """Base of the estimators that only query; they work on any target.
+
+    The gradient of the priors, which needs no query, is exact and is added to the estimate.
+    """
+
+    needs_gradients = False
+
+    @abstractmethod
+    def estimate(self, questions: Questions, z: Tensor) -> Tensor:
+        """Estimate the gradient of the cost without priors at candidates of shape (R, D), same shape."""
+
+    def gradient(self, problem: Problem, z: Tensor, state: RowState) -> Tensor:
+        """Estimate the gradient at the candidates, shape (R, *candidate_shape)."""
+        z = z.detach()
+        with queries_only(z):
+            estimate = self.estimate(self.questions(problem, z, state), z.flatten(1)).view_as(z)
+        known = problem.prior_gradient(z)
+        return estimate if known is None else estimate + known
 
 
 def automatic_batch(device: torch.device, bytes_per_input: int) -> int:
@@ -192,8 +189,3 @@ def apart(z: Tensor, delta: float, bounds: tuple[float, float] | None) -> tuple[
     torch.add(middle, half, out=high), torch.sub(middle, half, out=low)
     beyond = (torch.maximum(high, 2 * middle - low) > bounds[1]) | (torch.minimum(low, 2 * middle - high) < bounds[0])
     return middle, half.sub_(beyond.to(z), alpha=rounding).clamp_min_(0)
-
-
-def flag(name: str) -> str:
-    """Flag of an estimator's argument, for errors."""
-    return f"--model.estimator.init_args.{name}"

@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from mi_lightning.attacks.estimators.base import GradientEstimator
-from mi_lightning.attacks.problem import Evaluation, Objective
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.estimators.autograd import ChangedAutograd, gradient_at
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import RowState
 from mi_lightning.errors import InputError
 
 
-class SmoothedAutograd(GradientEstimator):
+class SmoothedAutograd(ChangedAutograd):
     """Backpropagation, averaged over candidates with noise: the gradient of the cost blurred by a Gaussian.
 
     g = mean over the samples of the gradient of c at z + noise * u, u ~ N(0, I). Source: Smilkov et al., *SmoothGrad:
@@ -34,38 +34,22 @@ class SmoothedAutograd(GradientEstimator):
         InputError: If an argument is out of its range.
     """
 
-    needs_gradients = True
-
     def __init__(self, *, noise: float = 0.1, samples: int = 4) -> None:
         """Check the arguments."""
         super().__init__()
         if not 0 < noise < math.inf:
-            raise InputError("a finite noise > 0", noise, "--model.estimator.init_args.noise")
+            raise InputError("a finite noise > 0", noise, field="noise")
         if samples < 1:
-            raise InputError("samples >= 1", samples, "--model.estimator.init_args.samples")
+            raise InputError("samples >= 1", samples, field="samples")
         self.noise, self.samples = noise, samples
 
-    def queries_per_gradient(self, size: int) -> int:
-        """Return one query for each sample."""
-        return self.samples
-
-    @torch.no_grad()
-    def evaluate(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Evaluation:
-        """Evaluate the candidates as they are; the gradient is asked for elsewhere."""
-        cost, bare = objective(z.detach(), label)
-        return Evaluation(cost, bare, None)
-
-    def gradient(self, objective: Objective, z: Tensor, rows: Rows, label: Tensor) -> Tensor:
+    def gradient(self, problem: Problem, z: Tensor, state: RowState) -> Tensor:
         """Return the mean gradient around the candidates, shape (R, *candidate_shape)."""
         z = z.detach()
         total, step = torch.zeros_like(z), z
         for sample in range(self.samples):
             if sample % 2 == 0:
-                noise = rows.draw(lambda generator: torch.randn(z.shape[1:], generator=generator))
+                noise = state.rows.draw(lambda generator: torch.randn(z.shape[1:], generator=generator))
                 step = noise.to(z) * self.noise
-            leaf = (z + step if sample % 2 == 0 else z - step).requires_grad_()
-            with torch.enable_grad(), objective.target.asking(rows.keys):
-                cost, _ = objective(leaf, label)
-                # rows are independent, so the gradient of the sum is the gradient of each
-                total += torch.autograd.grad(cost.sum(), leaf)[0]
+            total += gradient_at(problem, (z + step if sample % 2 == 0 else z - step).requires_grad_(), state)
         return total / self.samples

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions, apart, flag
+from mi_lightning.attacks.estimators.queries import QueryEstimator, Questions, apart
 from mi_lightning.errors import InputError
 
 _SIGN, _ONE = -(2**31), 0x3F800000  # bits of a float32: the sign, and 1.0
@@ -55,9 +55,9 @@ class SPSA(QueryEstimator):
         """Check the arguments."""
         super().__init__(repeats=repeats, max_batch=max_batch)
         if pairs < 1:
-            raise InputError("pairs >= 1", pairs, flag("pairs"))
+            raise InputError("pairs >= 1", pairs, field="pairs")
         if delta <= 0:
-            raise InputError("delta > 0", delta, flag("delta"))
+            raise InputError("delta > 0", delta, field="delta")
         self.pairs, self.delta = pairs, delta
         self._known: Tensor | None = None
         self._kept: Tensor | None = None

@@ -22,7 +22,7 @@ class FilterChain(GradientFilter):
         """Check that there is something to do."""
         super().__init__()
         if not filters:
-            raise InputError("at least one filter", "none", "--model.gradient_filter.init_args.filters")
+            raise InputError("at least one filter", "none", field="filters")
         self.filters = nn.ModuleList(filters)
 
     def forward(self, gradient: Tensor) -> Tensor:

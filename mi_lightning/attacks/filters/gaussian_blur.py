@@ -25,7 +25,7 @@ class GaussianBlur(GradientFilter):
         """Check the width."""
         super().__init__()
         if sigma <= 0:
-            raise InputError("sigma > 0", sigma, "--model.gradient_filter.init_args.sigma")
+            raise InputError("sigma > 0", sigma, field="sigma")
         self.sigma = sigma
         self._matrices: dict[tuple[int, torch.device, torch.dtype], Tensor] = {}
 

@@ -33,9 +33,9 @@ class PowerLaw(GradientFilter):
         """Check the arguments."""
         super().__init__()
         if not 0 < exponent < math.inf:
-            raise InputError("a finite exponent > 0", exponent, "--model.gradient_filter.init_args.exponent")
+            raise InputError("a finite exponent > 0", exponent, field="exponent")
         if not 0 < corner < math.inf:
-            raise InputError("a finite corner > 0", corner, "--model.gradient_filter.init_args.corner")
+            raise InputError("a finite corner > 0", corner, field="corner")
         self.exponent, self.corner = exponent, corner
         self._cache: dict[tuple[int, int, torch.device, torch.dtype], tuple[Tensor, Tensor, Tensor]] = {}
 

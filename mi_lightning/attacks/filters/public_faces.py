@@ -10,7 +10,7 @@ from torch import Tensor
 from mi_lightning.attacks.filters.base import GradientFilter
 from mi_lightning.errors import InputError
 from mi_lightning.nn.dcgan import load_generator
-from mi_lightning.public_models.face_gan import check_crop, find_weights, framed_faces, principal_components
+from mi_lightning.public_models.face_gan import check_crop, find_weights, framed_faces
 
 
 class PublicFaces(GradientFilter):
@@ -55,15 +55,14 @@ class PublicFaces(GradientFilter):
     ) -> None:
         """Check the arguments and whether there is a generator."""
         super().__init__()
-        flag = "--model.gradient_filter.init_args"
         if not 1 <= components < count:
-            raise InputError(f"1 <= components < count = {count}", components, f"{flag}.components")
+            raise InputError(f"1 <= components < count = {count}", components, field="components")
         if not 0 <= power < math.inf:
-            raise InputError("a finite power >= 0", power, f"{flag}.power")
+            raise InputError("a finite power >= 0", power, field="power")
         if not 0 <= rest < math.inf:
-            raise InputError("a finite rest >= 0", rest, f"{flag}.rest")
-        check_crop(crop, f"{flag}.crop")
-        load_generator(find_weights(weights, f"{flag}.weights"), f"{flag}.weights")  # so that a mistake is told at once
+            raise InputError("a finite rest >= 0", rest, field="rest")
+        check_crop(crop)
+        load_generator(find_weights(weights))  # so that a mistake is told at once
         self.components, self.power, self.rest, self.rest_filter = components, power, rest, rest_filter
         self.count, self.seed, self.crop, self.weights, self.cache = count, seed, crop, weights, cache
         self._bases: dict[tuple[torch.Size, torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
@@ -88,3 +87,25 @@ class PublicFaces(GradientFilter):
         samples -= samples.mean(0)
         basis, variance = principal_components(samples, min(self.components, samples.shape[1]))
         return basis, (variance / variance[0].clamp_min(torch.finfo(variance.dtype).tiny)) ** self.power
+
+
+def principal_components(samples: Tensor, count: int, *, rounds: int = 3) -> tuple[Tensor, Tensor]:
+    """Return the directions in which samples vary most, by a block power iteration from a fixed random start.
+
+    Source: Halko, Martinsson, Tropp, *Finding structure with randomness*, SIAM Review 53 (2011), algorithm 4.4.
+
+    Args:
+        samples: Samples of mean zero, shape (N, D), N and D at least ``count``.
+        count: Number of directions.
+        rounds: Iterations; the error falls with the (2 rounds + 1)-th power of the ratio of the eigenvalues.
+
+    Returns:
+        Orthonormal directions, shape (D, count), and their variances, shape (count,), the greatest first.
+    """
+    wide = min(count + 20, *samples.shape)
+    basis = torch.randn(samples.shape[1], wide, generator=torch.Generator().manual_seed(0)).to(samples)
+    for _ in range(rounds):
+        basis = torch.linalg.qr(samples.T @ (samples @ basis)).Q
+    scores = samples @ basis
+    variance, turn = torch.linalg.eigh(scores.T @ scores / len(samples))
+    return (basis @ turn.flip(1)[:, :count]).contiguous(), variance.flip(0)[:count].clamp_min(0)

@@ -80,7 +80,7 @@ class BandPass(_Weights):
         """Check the arguments."""
         super().__init__()
         if not 0 <= low < high:
-            raise InputError("0 <= low < high", f"{low:g} and {high:g}", "--model.gradient_filter.init_args")
+            raise InputError("0 <= low < high", f"{low:g} and {high:g}", field="low")
         self.low, self.high, self.sample_rate = low, high, sample_rate
 
     def weight(self, samples: int) -> Tensor:
@@ -112,7 +112,7 @@ class SpectralEnvelope(_Weights):
         """Check the arguments."""
         super().__init__()
         if not 0 <= power < math.inf:
-            raise InputError("a finite power >= 0", power, "--model.gradient_filter.init_args.power")
+            raise InputError("a finite power >= 0", power, field="power")
         self.power, self.spectrum = power, SpeechSpectrum(references, sample_rate=sample_rate)
 
     def weight(self, samples: int) -> Tensor:

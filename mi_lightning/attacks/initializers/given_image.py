@@ -35,7 +35,7 @@ class GivenImage(Initializer):
             raise InputError(
                 f"an image of shape {shape}",
                 f"{self.path} of shape {tuple(image.shape)}",
-                "--model.space.init_args.initial.init_args.path",
+                field="path",
             )
         return image.expand(len(rows), *shape).clone()
 
@@ -48,8 +48,6 @@ class GivenImage(Initializer):
             with Image.open(self.path) as picture:
                 pixels = np.asarray(picture.convert("RGB" if shape[0] == 3 else "L"), dtype=np.float32)
         except (OSError, ValueError) as error:
-            raise InputError(
-                "a readable image", f"{self.path}: {error}", "--model.space.init_args.initial.init_args.path"
-            ) from error
+            raise InputError("a readable image", f"{self.path}: {error}", field="path") from error
         image = torch.from_numpy(pixels.copy()) / 255 * (high - low) + low
         return image.permute(2, 0, 1) if image.ndim == 3 else image[None]

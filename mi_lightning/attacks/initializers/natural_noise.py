@@ -26,13 +26,13 @@ class NaturalNoise(Initializer):
     def __init__(self, *, exponent: float = 1.5, mean: float = 0.5, std: float = 0.25) -> None:
         """Check the arguments."""
         if std < 0:
-            raise InputError("std >= 0", std, "--model.space.init_args.initial.init_args.std")
+            raise InputError("std >= 0", std, field="std")
         self.exponent, self.mean, self.std = exponent, mean, std
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the images, shape (R, channels, height, width)."""
         if len(shape) != 3:
-            raise InputError("a space of images (channels, height, width) for NaturalNoise", shape, "--model.space")
+            raise InputError("a space of images (channels, height, width) for NaturalNoise", shape)
         frequency = torch.hypot(torch.fft.fftfreq(shape[1])[:, None], torch.fft.rfftfreq(shape[2])[None])
         amplitude = frequency.clamp_min(1 / max(shape[1:])) ** -self.exponent
         amplitude[0, 0] = 0  # the mean is given

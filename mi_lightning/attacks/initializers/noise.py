@@ -31,7 +31,7 @@ class Noise(Initializer):
     ) -> None:
         """Check the arguments."""
         if std < 0:
-            raise InputError("std >= 0", std, "--model.space.init_args.initial.init_args.std")
+            raise InputError("std >= 0", std, field="std")
         self.distribution, self.mean, self.std = distribution, mean, std
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:

@@ -44,19 +44,18 @@ class PublicMean(Initializer):
         cache: str | None = None,
     ) -> None:
         """Check the arguments and whether there is a generator."""
-        flag = "--model.space.init_args.initial.init_args"
         if not 0 <= std < math.inf:
-            raise InputError("a finite std >= 0", std, f"{flag}.std")
+            raise InputError("a finite std >= 0", std, field="std")
         if count < 1:
-            raise InputError("count >= 1", count, f"{flag}.count")
-        check_crop(crop, f"{flag}.crop")
-        load_generator(find_weights(weights, f"{flag}.weights"), f"{flag}.weights")  # so that a mistake is told at once
+            raise InputError("count >= 1", count, field="count")
+        check_crop(crop)
+        load_generator(find_weights(weights))  # so that a mistake is told at once
         self.mean, self.std = mean, std
         self.count, self.seed, self.crop, self.weights, self.cache = count, seed, crop, weights, cache
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the picture for every row, shape (R, *shape)."""
-        check_grey(shape, "--model.space.init_args.initial")
+        check_grey(shape)
         low, high = value_range
         face = framed_faces(
             shape, count=self.count, seed=self.seed, crop=self.crop, weights=self.weights, cache=self.cache

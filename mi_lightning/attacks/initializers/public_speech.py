@@ -15,9 +15,6 @@ from mi_lightning.data.speech.protocol import speech_of
 from mi_lightning.data.speech.public_voices import PublicVoices
 from mi_lightning.errors import InputError
 
-_FLAG = "--model.space.init_args.initial.init_args"
-
-
 _PLACES = 3  # places that are drawn for a piece
 
 
@@ -35,8 +32,9 @@ def _fullness(piece: Tensor) -> float:
 class PublicSpeech(Initializer):
     """Speech of other people, a random piece for each row, played a little faster or slower.
 
-    With ``starts`` of the attack each row tries many pieces and goes on from the one that the target likes best: the
-    voices most like the speaker's. Playing speed moves pitch and formants together, as the size of a speaker does.
+    With ``initial_candidates`` of the attack each row tries many pieces and goes on from the one that the target likes
+    best: the voices most like the speaker's. Playing speed moves pitch and formants together, as the size of a speaker
+    does.
 
     Args:
         references: Speech of *other* speakers; synthetic voices (:class:`PublicVoices`) if None.
@@ -60,11 +58,11 @@ class PublicSpeech(Initializer):
     ) -> None:
         """Check the arguments; nothing is read yet."""
         if not 1 <= speed < math.inf:
-            raise InputError("a finite speed >= 1", speed, f"{_FLAG}.speed")
+            raise InputError("a finite speed >= 1", speed, field="speed")
         if not 0 < std < math.inf:
-            raise InputError("a finite std > 0", std, f"{_FLAG}.std")
+            raise InputError("a finite std > 0", std, field="std")
         if part not in ("train", "test"):
-            raise InputError("part train or test", part, f"{_FLAG}.part")
+            raise InputError("part train or test", part, field="part")
         self.references, self.part, self.speed, self.std, self.sample_rate = references, part, speed, std, sample_rate
 
     @cached_property
@@ -73,9 +71,9 @@ class PublicSpeech(Initializer):
         data = PublicVoices(sample_rate=self.sample_rate) if self.references is None else self.references
         data.prepare_data()
         data.setup("fit")
-        speech = speech_of(data, f"{_FLAG}.references")
+        speech = speech_of(data, "references")
         if speech.sample_rate != self.sample_rate:
-            raise InputError(f"references at {self.sample_rate} Hz", speech.sample_rate, f"{_FLAG}.references")
+            raise InputError(f"references at {self.sample_rate} Hz", speech.sample_rate, field="references")
         return torch.cat([wave[0] for _, wave in speech.utterances(self.part)])
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
@@ -92,7 +90,7 @@ class PublicSpeech(Initializer):
         length = math.ceil(samples * factor) + 2
         if length > len(self._speech):
             got = f"{len(self._speech) / self.sample_rate:.1f} s"
-            raise InputError(f"{length / self.sample_rate:.1f} s of speech", got, f"{_FLAG}.references")
+            raise InputError(f"{length / self.sample_rate:.1f} s of speech", got, field="references")
         firsts = [int(place * (len(self._speech) - length)) for place in places]
         # of some places the one with the fewest pauses: silence resembles somebody, too, but says nothing
         piece = max((self._speech[first : first + length] for first in firsts), key=_fullness)

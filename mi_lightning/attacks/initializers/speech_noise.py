@@ -31,7 +31,7 @@ class SpeechNoise(Initializer):
     ) -> None:
         """Check the arguments."""
         if not 0 <= std < math.inf:
-            raise InputError("a finite std >= 0", std, "--model.space.init_args.initial.init_args.std")
+            raise InputError("a finite std >= 0", std, field="std")
         self.std, self.spectrum = std, SpeechSpectrum(references, sample_rate=sample_rate)
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:

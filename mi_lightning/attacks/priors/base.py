@@ -1,8 +1,10 @@
-"""What is likely before any query: AUXTERM of Algorithm 1 [F15]. Sees the input, never the target."""
+"""What is likely before any query: AUXTERM of Algorithm 1 [F15]."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -10,28 +12,31 @@ from mi_lightning.errors import InputError
 
 
 class Prior(nn.Module, ABC):
-    """What is likely before any query: AUXTERM of Algorithm 1 [F15]. Sees the input, never the target.
+    """What is likely before any query: AUXTERM of Algorithm 1 [F15]. Never sees the target.
 
     Args:
         weight: Factor of the prior in the cost, at least 0.
 
     Attributes:
-        of_candidate: Whether it is shown the candidate rather than the input that the candidate decodes to.
+        sees: What it is shown: the ``"input"`` that a candidate decodes to, or the ``"candidate"`` itself.
+
+    Raises:
+        InputError: If the weight is negative or not finite.
     """
 
-    of_candidate = False
+    sees: Literal["candidate", "input"] = "input"
 
     def __init__(self, *, weight: float) -> None:
         """Check the weight."""
         super().__init__()
-        if weight < 0:
-            raise InputError("weight >= 0", weight, "--model.priors")
+        if not 0 <= weight < math.inf:
+            raise InputError("a finite weight >= 0", weight, field="weight")
         self.weight = weight
 
     @abstractmethod
     def penalty(self, x: Tensor) -> Tensor:
-        """Return the penalty of each input, shape (N,), without the weight."""
+        """Return the penalty of each of what the prior sees, shape (N,), without the weight."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the weighted penalty of each input, shape (N,)."""
+        """Return the weighted penalty of each, shape (N,)."""
         return self.weight * self.penalty(x)

@@ -17,7 +17,7 @@ class CodeNorm(Prior):
         weight: Factor of the prior in the cost, at least 0.
     """
 
-    of_candidate = True
+    sees = "candidate"
 
     def __init__(self, *, weight: float = 1.0) -> None:
         """Set the weight."""

@@ -9,11 +9,16 @@ from torch import Tensor, nn
 from mi_lightning.attacks.rows import Rows
 from mi_lightning.targets.base import Target
 
-_FLAG = "--model.space.init_args"
-
 
 class Space(nn.Module, ABC):
-    """The set that an attack searches."""
+    """The set that an attack searches.
+
+    Attributes:
+        asks_about_inputs: Whether the cost looks at the inputs that candidates decode to. If not, :meth:`view` and
+            :meth:`present` say what it looks at.
+    """
+
+    asks_about_inputs: bool = True
 
     def bind(self, target: Target) -> None:
         """Fit the space to a target, before anything else is called.
@@ -56,32 +61,7 @@ class Space(nn.Module, ABC):
         """
         return None
 
-    # Spaces whose candidates are longer than one attack: parts of them are attacked one after another, in stages
-
-    @property
-    def final(self) -> Space:
-        """Return the space of what is found in the end: the space itself, unless it works in stages."""
-        return self
-
-    @property
-    def stages(self) -> int:
-        """Return how many attacks follow one another on the same rows; 1 unless the space works in stages."""
-        return 1
-
     @property
     def queries_per_candidate(self) -> int:
         """Return the queries that one evaluation of a candidate costs; known after :meth:`bind`."""
         return 1
-
-    def next_stage(self, stage: int, best: Tensor) -> Tensor:
-        """Return the initial candidates of the next stage, on the CPU.
-
-        Args:
-            stage: Number of the stage that has ended, from 0.
-            best: Best candidates of that stage, all rows of the chunk, on the CPU.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has one stage")
-
-    def finish(self, stage: int, best: Tensor) -> Tensor:
-        """Return the candidates of :attr:`final` after the last stage; the best ones unless it works in stages."""
-        return best

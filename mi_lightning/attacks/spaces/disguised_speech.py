@@ -19,9 +19,6 @@ from mi_lightning.targets.base import Target
 _WINDOW, _HOP = 512, 128  # samples
 
 
-_FLAG = "--model.space.init_args"
-
-
 class DisguisedSpeech(WaveformSpace):
     """The candidate is speech of somebody else and a map of gains, over mel bands and time, that disguises it.
 
@@ -34,7 +31,7 @@ class DisguisedSpeech(WaveformSpace):
         duration: Length, in seconds; one chunk of the target if None.
         sample_rate: Samples in a second.
         frame_shift: Time between the starts of two frames that the target is asked about, in seconds.
-        initial: Where the speech comes from; :class:`PublicSpeech` if None.
+        initializer: Where the speech comes from; :class:`PublicSpeech` if None.
         bands: Mel bands of the map.
         step: Time between two columns of the map, in seconds: gains are straight lines between them. One column for
             the whole, a filter that does not change, if None.
@@ -51,7 +48,7 @@ class DisguisedSpeech(WaveformSpace):
         duration: float | None = None,
         sample_rate: int = 16000,
         frame_shift: float = 0.1,
-        initial: Initializer | None = None,
+        initializer: Initializer | None = None,
         bands: int = 32,
         step: float | None = 0.1,
         most: float = 30.0,
@@ -62,15 +59,15 @@ class DisguisedSpeech(WaveformSpace):
             duration=duration,
             sample_rate=sample_rate,
             frame_shift=frame_shift,
-            initial=initial or PublicSpeech(sample_rate=sample_rate),
+            initializer=initializer or PublicSpeech(sample_rate=sample_rate),
             max_frames=max_frames,
         )
         if bands < 2:
-            raise InputError("bands >= 2", bands, f"{_FLAG}.bands")
+            raise InputError("bands >= 2", bands, field="bands")
         if step is not None and not 0 < step < math.inf:
-            raise InputError("a finite step > 0", step, f"{_FLAG}.step")
+            raise InputError("a finite step > 0", step, field="step")
         if not 0 < most < math.inf:
-            raise InputError("a finite most > 0", most, f"{_FLAG}.most")
+            raise InputError("a finite most > 0", most, field="most")
         self.bands, self.step, self.most = bands, step, most
         self._columns = 1
         self._spread: dict[torch.device, Tensor] = {}

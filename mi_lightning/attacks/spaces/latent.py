@@ -23,8 +23,6 @@ from mi_lightning.targets.code_view import Codec, CodeView
 from mi_lightning.targets.defenses.base import Defense
 from mi_lightning.targets.white_box import WhiteBox
 
-_FLAG = "--model.space.init_args"
-
 
 class LatentSpace(Space):
     """The candidate is a code, which a decoder turns into an input: what cannot be decoded cannot be found [F15].
@@ -42,7 +40,7 @@ class LatentSpace(Space):
         weights_key: Entry of the file that holds the state dict; the file itself is one if None.
         code_size: Size of a code; that of the target's own codes if None.
         look_at: What the cost looks at.
-        initial: Where the codes start; the middle of ``code_range`` everywhere if None.
+        initializer: Where the codes start; the middle of ``code_range`` everywhere if None.
         clamp: Whether every update is followed by clamping to ``code_range``.
         code_range: Lowest and highest value of a code; those of tanh units unless another decoder has others.
 
@@ -58,24 +56,25 @@ class LatentSpace(Space):
         weights_key: str | None = None,
         code_size: int | None = None,
         look_at: Literal["code", "image"] = "code",
-        initial: Initializer | None = None,
+        initializer: Initializer | None = None,
         clamp: bool = True,
         code_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         """Check the arguments; files are opened when the attack starts."""
         super().__init__()
         if look_at not in ("code", "image"):
-            raise InputError("look_at code or image", look_at, f"{_FLAG}.look_at")
+            raise InputError("look_at code or image", look_at, field="look_at")
         if code_size is not None and code_size < 1:
-            raise InputError("code_size >= 1", code_size, f"{_FLAG}.code_size")
+            raise InputError("code_size >= 1", code_size, field="code_size")
         if not code_range[0] < code_range[1]:
-            raise InputError("code_range (low, high) with low < high", tuple(code_range), f"{_FLAG}.code_range")
+            raise InputError("code_range (low, high) with low < high", tuple(code_range), field="code_range")
         if decoder is None and weights is not None:
-            raise InputError("a decoder for the weights", "none", f"{_FLAG}.decoder")
+            raise InputError("a decoder for the weights", "none", field="decoder")
         self.decoder = None if decoder is None else decoder.requires_grad_(False).eval()
         self.weights, self.weights_key, self.weights_sha256 = weights, weights_key, ""
         self.code_size, self.look_at = code_size, look_at
-        self.start, self.clamp = initial or MidGrey(), clamp
+        self.asks_about_inputs = look_at == "image"
+        self.initializer, self.clamp = initializer or MidGrey(), clamp
         self.code_range = (float(code_range[0]), float(code_range[1]))
         self._encode: Callable[[Tensor], Tensor] | None = None
         self._size = 0
@@ -101,20 +100,20 @@ class LatentSpace(Space):
             raise InputError(
                 "a target in the open whose last layer takes a code (StackedDAE), or look_at image",
                 got,
-                f"{_FLAG}.look_at",
+                field="look_at",
             )
         if self.decoder is None and codec is None:
             raise InputError(
                 "a decoder, or a target in the open with decoders of its own (StackedDAE)",
                 f"none and a {type(target if classifier is None else classifier).__name__}",
-                f"{_FLAG}.decoder",
+                field="decoder",
             )
         own = self.code_size if codec is None else codec.code_size
         self._size = self.code_size or own or 0
         if self._size == 0:
-            raise InputError("the code_size of the decoder", "none", f"{_FLAG}.code_size")
+            raise InputError("the code_size of the decoder", "none", field="code_size")
         if own != self._size and (self.look_at == "code" or self.decoder is None):
-            raise InputError(f"the code_size of the target, {own}", self._size, f"{_FLAG}.code_size")
+            raise InputError(f"the code_size of the target, {own}", self._size, field="code_size")
         # the classifier's own methods, not the classifier: it belongs to the target
         self._encode = codec.encode if codec is not None and self.decoder is None else None
         if isinstance(self.decoder, FittedDecoder):
@@ -126,7 +125,7 @@ class LatentSpace(Space):
 
     def initial(self, rows: Rows) -> Tensor:
         """Return the initial codes, shape (R, code_size)."""
-        return self.start(rows, (self._size,), self.code_range)
+        return self.initializer(rows, (self._size,), self.code_range)
 
     def decode(self, z: Tensor) -> Tensor:
         """Decode codes, shape (R, code_size), and clamp to the input range: a decoder may go beyond, an input not."""
@@ -139,7 +138,9 @@ class LatentSpace(Space):
             InputError: If nothing is known to encode them: a decoder was given, or the space is not bound.
         """
         if self._encode is None:
-            raise InputError("the decoders of the target (StackedDAE), which come with encoders", "others", _FLAG)
+            raise InputError(
+                "the decoders of the target (StackedDAE), which come with encoders", "others", field="decoder"
+            )
         return self._encode(x)
 
     @property
@@ -179,12 +180,11 @@ class LatentSpace(Space):
 
     def _load(self, decoder: nn.Module) -> None:
         """Put the weights of the file into the decoder."""
-        flag = f"{_FLAG}.weights"
         if self.weights is None:
             return
         path = Path(self.weights)
         if not path.is_file():
-            raise InputError("a file of weights", f"none at {path}", flag)
+            raise InputError("a file of weights", f"none at {path}", field="weights")
         try:
             with warnings.catch_warnings():  # of pickles that torch did not write; what follows says it better
                 warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
@@ -194,13 +194,15 @@ class LatentSpace(Space):
         if self.weights_key is not None:
             if not isinstance(content, dict) or self.weights_key not in content:
                 known = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-                raise InputError(f"an entry {self.weights_key} in {path}", known, f"{_FLAG}.weights_key")
+                raise InputError(f"an entry {self.weights_key} in {path}", known, field="weights_key")
             content = content[self.weights_key]
         try:
             decoder.load_state_dict(content)
         except (RuntimeError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"weights that fit {type(decoder).__name__}", f"{path}: {reason}", flag) from None
+            raise InputError(
+                f"weights that fit {type(decoder).__name__}", f"{path}: {reason}", field="weights"
+            ) from None
         self.weights_sha256 = file_digest(path)
 
     @torch.no_grad()
@@ -208,16 +210,15 @@ class LatentSpace(Space):
         """Decode one code, on the device of the weights."""
         device = next((parameter.device for parameter in owner.parameters()), None)
         name = "the target's decoders" if self.decoder is None else type(self.decoder).__name__
-        flag = f"{_FLAG}.decoder"
         try:
             x = self._decode(torch.zeros(1, self._size, device=device))
         except (RuntimeError, ValueError, IndexError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"a decoder of codes of size {self._size}", f"{name}: {reason}", flag) from None
+            raise InputError(f"a decoder of codes of size {self._size}", f"{name}: {reason}", field="decoder") from None
         expected = (1, *self.input_shape)
         if not isinstance(x, Tensor) or tuple(x.shape) != expected:
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise InputError(f"a decoder to inputs of shape {expected}", f"{name} to {got}", flag)
+            raise InputError(f"a decoder to inputs of shape {expected}", f"{name} to {got}", field="decoder")
 
 
 def _white_box(target: Target) -> WhiteBox | None:

@@ -15,19 +15,19 @@ class PixelSpace(Space):
     """The candidate is the input itself, pixel by pixel [F15].
 
     Args:
-        initial: Where the candidates start; mid-grey if None.
+        initializer: Where the candidates start; mid-grey if None.
         clamp: Whether every update is followed by clamping to the target's input range. [F15] does not say;
             without it values leave the range, and the picture has to be rescaled to be looked at.
     """
 
-    def __init__(self, *, initial: Initializer | None = None, clamp: bool = True) -> None:
+    def __init__(self, *, initializer: Initializer | None = None, clamp: bool = True) -> None:
         """Keep the arguments."""
         super().__init__()
-        self.start, self.clamp = initial or MidGrey(), clamp
+        self.initializer, self.clamp = initializer or MidGrey(), clamp
 
     def initial(self, rows: Rows) -> Tensor:
         """Return the initial images, shape (R, *input_shape)."""
-        return self.start(rows, self.input_shape, self.input_range)
+        return self.initializer(rows, self.input_shape, self.input_range)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the candidates as they are."""

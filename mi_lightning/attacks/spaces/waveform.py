@@ -15,8 +15,6 @@ from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.frames import FrameView, frame_count
 
-_FLAG = "--model.space.init_args"
-
 
 class WaveformSpace(Space):
     """The candidate is a waveform, sample by sample.
@@ -28,13 +26,14 @@ class WaveformSpace(Space):
         duration: Length, in seconds; one chunk of the target if None.
         sample_rate: Samples in a second.
         frame_shift: Time between the starts of two frames that the target is asked about, in seconds.
-        initial: Where the waveforms start; N(0, 1) for each sample if None. ``Noise`` with ``distribution: laplace``
-            and ``std`` sqrt(2) times the scale, or ``uniform``, and ``Zeros`` are the others of the literature.
+        initializer: Where the waveforms start; N(0, 1) for each sample if None. ``Noise`` with ``distribution:
+            laplace`` and ``std`` sqrt(2) times the scale, or ``uniform``, and ``Zeros`` are the others of the
+            literature.
         clamp: Whether every update is followed by clamping to the target's input range.
         band: Lowest and highest frequency, in Hz: every update is followed by taking away what lies outside. No limit
             if None.
         max_frames: Frames whose activations are in memory at a time, for long waveforms; all if None. (Rows in memory
-            are ``chunk_size``.)
+            are ``rows_at_once``.)
 
     Raises:
         InputError: If an argument is outside its range.
@@ -46,7 +45,7 @@ class WaveformSpace(Space):
         duration: float | None = None,
         sample_rate: int = 16000,
         frame_shift: float = 0.1,
-        initial: Initializer | None = None,
+        initializer: Initializer | None = None,
         clamp: bool = True,
         band: tuple[float, float] | None = None,
         max_frames: int | None = None,
@@ -54,17 +53,17 @@ class WaveformSpace(Space):
         """Check the arguments."""
         super().__init__()
         if sample_rate < 1:
-            raise InputError("sample_rate >= 1", sample_rate, f"{_FLAG}.sample_rate")
+            raise InputError("sample_rate >= 1", sample_rate, field="sample_rate")
         if duration is not None and not 0 < duration < math.inf:
-            raise InputError("a finite duration > 0", duration, f"{_FLAG}.duration")
+            raise InputError("a finite duration > 0", duration, field="duration")
         if not 0 < frame_shift < math.inf or round(frame_shift * sample_rate) < 1:
-            raise InputError("a frame_shift of one sample or more", frame_shift, f"{_FLAG}.frame_shift")
+            raise InputError("a frame_shift of one sample or more", frame_shift, field="frame_shift")
         if band is not None and not 0 <= band[0] < band[1]:
-            raise InputError("band (low, high) with 0 <= low < high", tuple(band), f"{_FLAG}.band")
+            raise InputError("band (low, high) with 0 <= low < high", tuple(band), field="band")
         if max_frames is not None and max_frames < 1:
-            raise InputError("max_frames >= 1", max_frames, f"{_FLAG}.max_frames")
+            raise InputError("max_frames >= 1", max_frames, field="max_frames")
         self.duration, self.sample_rate, self.frame_shift = duration, sample_rate, frame_shift
-        self.start, self.clamp = initial or Noise(mean=0.0, std=1.0), clamp
+        self.initializer, self.clamp = initializer or Noise(mean=0.0, std=1.0), clamp
         self.band = None if band is None else (float(band[0]), float(band[1]))
         self.max_frames = max_frames
         self.samples = 0
@@ -78,14 +77,14 @@ class WaveformSpace(Space):
         super().bind(target)
         if len(target.input_shape) != 2 or target.input_shape[0] != 1:
             got = f"inputs of shape {target.input_shape}"
-            raise InputError("a target of waveforms (1, samples) for WaveformSpace", got, "--model.space")
+            raise InputError("a target of waveforms (1, samples) for WaveformSpace", got)
         chunk = target.input_shape[-1]
         self.samples = chunk if self.duration is None else round(self.duration * self.sample_rate)
         if self.samples < chunk:
             raise InputError(
                 f"a duration of one chunk of the target ({chunk / self.sample_rate:g} s) or more",
                 f"{self.duration:g} s",
-                f"{_FLAG}.duration",
+                field="duration",
             )
         self._frames = frame_count(self.samples, chunk, self.shift)
 
@@ -101,7 +100,7 @@ class WaveformSpace(Space):
 
     def initial(self, rows: Rows) -> Tensor:
         """Return the initial waveforms, shape (R, 1, samples), put into the space."""
-        z = self.start(rows, (1, self.samples), self.input_range)
+        z = self.initializer(rows, (1, self.samples), self.input_range)
         self.constrain_(z)
         return z
 

@@ -9,62 +9,17 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mi_lightning.checkpoint import file_digest
 from mi_lightning.errors import InputError
-
-#: Names under which an axis says that there is nothing.
-NOTHING = "none"
-
+from mi_lightning.report.axes import NOTHING, Axis, is_number, number_label
 
 _REFERENCE = re.compile(r"^\$([\w.]+)(?:\s*([*/])\s*([-+.\deE]+))?$")
 
 
 _FLAG = "--grid"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One thing that a sweep varies.
-
-    Attributes:
-        name: What ``$name`` stands for in what is set.
-        title: What it is called in a report.
-        labels: Name of each value.
-        values: The values.
-        changes: Dotted keys that are set, and to what.
-    """
-
-    name: str
-    title: str
-    labels: tuple[str, ...]
-    values: tuple[Any, ...]
-    changes: Mapping[str, Any]
-
-    def strength(self, label: str) -> float | None:
-        """Return the value of that label as a number, if it is one."""
-        value = self.values[self.labels.index(label)]
-        return float(value) if _is_number(value) else None
-
-    @property
-    def reference(self) -> str | None:
-        """Label of the value that is nothing, with which the others are compared: ``none``, 0 or empty, if there is."""
-        if NOTHING in self.labels:
-            return NOTHING
-        empty = (label for label, value in zip(self.labels, self.values, strict=True) if value in (None, [], {}))
-        return next((label for label in self.labels if self.strength(label) == 0), next(empty, None))
-
-    @property
-    def rising(self) -> tuple[str, ...]:
-        """Labels from the weakest value to the strongest: numbers by size, after ``none``; words as they stand."""
-        sizes = {label: self.strength(label) for label in self.labels if label != NOTHING}
-        if any(size is None or _label(size, _FLAG) != label for label, size in sizes.items()):
-            return self.labels
-        nothing = (NOTHING,) if NOTHING in self.labels else ()
-        return *nothing, *sorted(sizes, key=lambda label: sizes[label] or 0.0)
 
 
 def read_axes(grid: Mapping[str, Any]) -> list[Axis]:
@@ -133,7 +88,7 @@ def _label(value: Any, flag: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"{value:.10g}"
+        return number_label(value)
     if isinstance(value, str) and value:
         return value
     raise InputError("a label before each value that is no number and no word (label: value)", value, flag)
@@ -141,10 +96,6 @@ def _label(value: Any, flag: str) -> str:
 
 def _is_nothing(value: Any) -> bool:
     return value is None or value == NOTHING
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _number(value: Any) -> Any:
@@ -186,7 +137,7 @@ def fill_in(template: Any, values: Mapping[str, Any], flag: str) -> Any:
     if found[2] is None:
         return value
     factor = _number(found[3])
-    if not _is_number(value) or not _is_number(factor) or (found[2] == "/" and factor == 0):
+    if not is_number(value) or not is_number(factor) or (found[2] == "/" and factor == 0):
         raise InputError("numbers to compute with", f"{template} where ${found[1]} is {value}", flag)
     return value * factor if found[2] == "*" else value / factor
 

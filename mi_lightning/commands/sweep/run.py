@@ -22,11 +22,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.commands.audit import checkpoint_of, fit_missing, read_yaml
-from mi_lightning.commands.sweep.grid import Axis, change, combinations, deciding, fill_in, identity, read_axes
+from mi_lightning.commands.sweep.grid import change, combinations, deciding, fill_in, identity, read_axes
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import write_atomically
 from mi_lightning.judging.calibration import measure_utility
 from mi_lightning.lightning.trainer import ensure_writable
-from mi_lightning.report.results import package_versions, write_atomically
+from mi_lightning.report.axes import Axis
+from mi_lightning.report.origin import package_versions
 from mi_lightning.report.sweep import SweepPlan, SweepRun, read_run, sweep_table, write_sweep, write_utility
 from mi_lightning.workers import Job, Outcome, Workers, cores, threads_each
 

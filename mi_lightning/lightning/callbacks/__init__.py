@@ -1,14 +1,18 @@
-"""Callbacks: stop rules, Process-DAE, the dashboard and the writer of results."""
+"""Callbacks: the dashboard, the writer of results, progress; and stop rules and projections that take part."""
 
 from __future__ import annotations
 
 from mi_lightning.lightning.callbacks.base import InversionCallback
 from mi_lightning.lightning.callbacks.dashboard import Dashboard
-from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
 from mi_lightning.lightning.callbacks.progress import WholeProgress
 from mi_lightning.lightning.callbacks.results import ResultsWriter
-from mi_lightning.lightning.callbacks.stopping import StagnationStop, TargetCostStop
-from mi_lightning.lightning.callbacks.vocoder import GriffinLim, NeuralVocoder, VocoderStage
+from mi_lightning.lightning.callbacks.taking_part import (
+    GriffinLim,
+    NeuralVocoder,
+    ProcessDAE,
+    StagnationStop,
+    TargetCostStop,
+)
 
 __all__ = [
     "Dashboard",
@@ -19,6 +23,5 @@ __all__ = [
     "ResultsWriter",
     "StagnationStop",
     "TargetCostStop",
-    "VocoderStage",
     "WholeProgress",
 ]

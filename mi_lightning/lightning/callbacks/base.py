@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from lightning.pytorch import Callback, Trainer
-from torch import Tensor
 
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.lightning.module import Inversion
+from mi_lightning.attacks.attack import Attack
+from mi_lightning.attacks.findings import Report
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.attacks.wrappers import Runs
+from mi_lightning.targets.base import Target
+
+
+class Attacking(Protocol):
+    """What callbacks see of an :class:`~mi_lightning.lightning.module.Inversion`."""
+
+    attack: Attack
+    engine: Runs
+
+    @property
+    def target(self) -> Target:
+        """The target behind its defenses."""
+
+    def progress(self) -> InversionResult:
+        """Return the best iterates so far of the rows that have been started on this process."""
+
+    def describe(self, callbacks: Iterable[object] = ()) -> dict[str, Any]:
+        """Return what a report says of the attack."""
 
 
 class InversionCallback(Callback):
-    """A callback that also follows the iterations of an :class:`~mi_lightning.lightning.Inversion`.
+    """A callback that also follows an attack (:class:`~mi_lightning.lightning.module.Inversion`).
 
-    An iteration is: update, constraint, :meth:`on_candidate_update`, evaluation, :meth:`on_iteration_end`. The two
-    hooks of the inner loop run for every iteration and must not make the host wait for the device (no ``.item()``, no
-    branch on a tensor); :meth:`on_block_end` is the place for that.
+    What acts within an iteration is a stop rule or a projection (:mod:`mi_lightning.attacks.stopping`,
+    :mod:`mi_lightning.attacks.projections`): among the trainer's callbacks they take part in the attack.
     """
 
-    def on_inversion_start(self, trainer: Trainer, inversion: Inversion) -> None:
-        """Run once, before the first chunk of rows."""
+    def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
+        """Run once, when the initial candidates are placed and nothing has been asked."""
 
-    def on_chunk_start(self, trainer: Trainer, inversion: Inversion) -> None:
-        """Run when a chunk of rows has been placed and evaluated at its initial candidates (iteration 0)."""
+    def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
+        """Run after each report, every few iterations: the host may look at the device here."""
 
-    def on_candidate_update(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        """Run after update and constraint, before the evaluation: PROCESS of Algorithm 1 [F15].
-
-        ``inversion.candidate`` may be changed in place.
-        """
-
-    def on_iteration_end(self, trainer: Trainer, inversion: Inversion, iteration: int, cost: Tensor) -> None:
-        """Run after the evaluation.
-
-        Args:
-            trainer: The trainer.
-            inversion: The attack; :meth:`~mi_lightning.lightning.Inversion.deactivate` stops rows.
-            iteration: Number of the iteration, from 1.
-            cost: Cost with priors of each row in the batch, shape (R,), stopped rows included.
-        """
-
-    def on_rows_kept(self, trainer: Trainer, inversion: Inversion, keep: Tensor) -> None:
-        """Run when stopped rows have left the batch: per-row state has to be indexed by ``keep`` (int64)."""
-
-    def on_block_end(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        """Run at the end of each block of iterations."""
-
-    def on_inversion_end(self, trainer: Trainer, inversion: Inversion, result: InversionResult) -> None:
+    def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Run once when all rows have stopped, on every process, with the rows of all processes."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from mi_lightning.attacks.findings import Report
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge, Judgement, best_rows
-from mi_lightning.lightning.callbacks.base import InversionCallback
-from mi_lightning.report import pictures, sound
-
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.lightning.module import Inversion
+from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
+from mi_lightning.report.media import media
+from mi_lightning.report.sound import sample_rate
 
 
 class Dashboard(InversionCallback):
@@ -30,7 +30,7 @@ class Dashboard(InversionCallback):
     where the trainer has no TensorBoard logger.
 
     Args:
-        every: Blocks between two grids, at least 1.
+        every: Reports between two grids, at least 1.
         max_pictures: Pictures in a grid at most.
 
     Raises:
@@ -44,34 +44,28 @@ class Dashboard(InversionCallback):
         if max_pictures < 1:
             raise InputError("max_pictures >= 1", max_pictures, "max_pictures of Dashboard")
         self.every, self.max_pictures = every, max_pictures
-        self._blocks = self._offset = self._iteration = 0
+        self._reports = self._iterations = 0
 
-    def on_inversion_start(self, trainer: Trainer, inversion: Inversion) -> None:
-        """Start to count."""
-        self._blocks = self._offset = self._iteration = 0
+    def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
+        """Show where the attack starts."""
+        self._reports = self._iterations = 0
+        self._show(trainer, inversion)
 
-    def on_chunk_start(self, trainer: Trainer, inversion: Inversion) -> None:
-        """Show where the attack starts; go on counting where the last chunk of rows ended."""
-        self._offset += self._iteration
-        self._iteration = 0
-        if self._offset == 0:
+    def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
+        """Show the best candidates so far, every few reports."""
+        self._reports += 1
+        self._iterations = report.part * inversion.attack.max_iterations + report.iteration
+        if self._reports % self.every == 0:
             self._show(trainer, inversion)
 
-    def on_block_end(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        """Show the best candidates so far, every few blocks."""
-        self._blocks += 1
-        self._iteration = iteration
-        if self._blocks % self.every == 0:
-            self._show(trainer, inversion)
-
-    def on_inversion_end(self, trainer: Trainer, inversion: Inversion, result: InversionResult) -> None:
+    def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Show the results and what the judge says of them."""
         loggers = _tensorboards(trainer)
         if not loggers:
             return
         judge = getattr(trainer, "judge", None)
         judgement = judge.judge(result) if isinstance(judge, Judge) else None
-        step = self._offset + self._iteration
+        step = self._iterations
         final = {
             "result/cost_mean": float(result.cost.mean()),
             "result/confidence_mean": float(result.confidence.mean()),
@@ -86,31 +80,30 @@ class Dashboard(InversionCallback):
                 scalars |= {f"controls/{control}/{name}": value for name, value in numbers.items()}
         self._show_pictures(trainer, inversion, result.reconstruction, step)
         self._play(trainer, inversion, result, judgement, step)
-        parameters = _flat({"attack": inversion.describe(), "target": inversion.target.describe()})
+        parameters = _flat({"attack": inversion.describe(trainer.callbacks), "target": inversion.target.describe()})
         for logger in loggers:
             writer = logger.experiment
             for name in ("iterations", "cost", "confidence"):
                 value = getattr(result, name).float()
-                writer.add_histogram(f"result/{name}", value[value.isfinite()], step)
+                if bool(value.isfinite().any()):  # of rows that all diverged there is nothing to draw
+                    writer.add_histogram(f"result/{name}", value[value.isfinite()], step)
             for name, number in scalars.items():
                 writer.add_scalar(name, number, step)
             # the judge's numbers and the hyperparameters into the run's own folder: SummaryWriter.add_hparams would
             # make a second run of them
             logger.log_hyperparams(parameters, {k: v for k, v in final.items() if math.isfinite(v)}, step)
 
-    def _show(self, trainer: Trainer, inversion: Inversion) -> None:
+    def _show(self, trainer: Trainer, inversion: Attacking) -> None:
         if _tensorboards(trainer):
-            self._show_pictures(trainer, inversion, inversion.best_reconstructions(), self._offset + self._iteration)
+            self._show_pictures(trainer, inversion, inversion.progress().reconstruction, self._iterations)
 
-    def _show_pictures(self, trainer: Trainer, inversion: Inversion, images: Tensor, step: int) -> None:
+    def _show_pictures(self, trainer: Trainer, inversion: Attacking, images: Tensor, step: int) -> None:
         shown = images[: self.max_pictures]
         if not len(shown):
             return
-        if sound.is_sound(images.shape[1:]):
-            sheet = pictures.grid(sound.spectrograms(shown, sound.sample_rate(inversion.describe(), None)))
-        elif pictures.is_picture(images.shape[1:]):
-            sheet = pictures.grid(pictures.to_pixels(shown, inversion.target.input_range))
-        else:
+        modality = _modality(inversion, images)
+        sheet = media(modality.kind).grid(shown, modality)
+        if sheet is None:
             return
         for logger in _tensorboards(trainer):
             logger.experiment.add_image(
@@ -118,23 +111,23 @@ class Dashboard(InversionCallback):
             )
 
     def _play(
-        self, trainer: Trainer, inversion: Inversion, result: InversionResult, judgement: Judgement | None, step: int
+        self, trainer: Trainer, inversion: Attacking, result: InversionResult, judgement: Judgement | None, step: int
     ) -> None:
         """Add players of the best restart of each voice: as found, after the vocoder, and real speech."""
-        best = best_rows(result)[: self.max_pictures]
-        if not sound.is_sound(result.reconstruction.shape[1:]) or not len(best):
-            return
-        rate = sound.sample_rate(inversion.describe(), None if judgement is None else judgement.description.get("data"))
-        waves = {"found": result.reconstruction}
-        if judgement is not None:
-            waves |= {"vocoder": judgement.vocoded} if judgement.vocoded is not None else {}
-            waves |= {"real": judgement.real} if judgement.real is not None else {}
+        modality = _modality(inversion, result.reconstruction)
+        waves = media(modality.kind).players(result, judgement)
         for logger in _tensorboards(trainer):
-            for row in best.tolist():
+            for row in best_rows(result)[: self.max_pictures].tolist():
                 for kind, wave in waves.items():
                     logger.experiment.add_audio(
-                        f"audio/{result.name[row]}/{kind}", wave[row].nan_to_num(0.0).clamp(-1, 1), step, rate
+                        f"audio/{result.name[row]}/{kind}", wave[row], step, modality.sample_rate or 0
                     )
+
+
+def _modality(inversion: Attacking, samples: Tensor) -> Modality:
+    """What was found: by its shape, and the rate of the space where it is sound."""
+    rate = sample_rate(inversion.describe(), None)
+    return modality_of(samples.shape[1:], inversion.target.input_range, rate)
 
 
 def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:

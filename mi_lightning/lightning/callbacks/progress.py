@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -16,11 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mi_lightning.attacks.findings import Report
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.lightning.callbacks.base import InversionCallback
-
-if TYPE_CHECKING:
-    from mi_lightning.lightning.module import Inversion
+from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
 
 
 class WholeProgress(ProgressBar, InversionCallback):
@@ -57,17 +55,16 @@ class WholeProgress(ProgressBar, InversionCallback):
         if self._bar is not None and isinstance(pl_module, Classifier):
             self._update(1, self.get_metrics(trainer, pl_module))
 
-    def on_chunk_start(self, trainer: Trainer, inversion: Inversion) -> None:
+    def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
         """Open the bar of an attack."""
-        if self._bar is None:
-            self._done = 0
-            self._open("invert", inversion.max_iterations * inversion.chunks)
+        self._done = 0
+        self._open("invert", inversion.attack.max_iterations * inversion.engine.parts)
 
-    def on_block_end(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        """Advance by a block of iterations."""
-        done = inversion.chunks_done * inversion.max_iterations + iteration
+    def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
+        """Advance to the report."""
+        done = report.part * inversion.attack.max_iterations + report.iteration
         advance, self._done = done - self._done, done
-        self._update(advance, {key: inversion.shown.get(f"invert/{key}") for key in ("cost", "active_rows")})
+        self._update(advance, {"cost": report.cost, "active_rows": report.active_rows})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""

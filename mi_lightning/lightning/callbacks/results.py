@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lightning.pytorch import Trainer
 
-from mi_lightning.errors import InputError
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
-from mi_lightning.lightning.callbacks.base import InversionCallback
-from mi_lightning.report.results import write_results
-
-if TYPE_CHECKING:
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.lightning.module import Inversion
-
-
-_FLAG = "--trainer.logger.init_args.save_dir or --trainer.default_root_dir"
+from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback
+from mi_lightning.report import write_results
 
 
 class ResultsWriter(InversionCallback):
@@ -44,9 +35,9 @@ class ResultsWriter(InversionCallback):
         """
         folder = self._folder(trainer)
         if trainer.is_global_zero:
-            check_writable(folder, _FLAG if self.folder is None else "folder of ResultsWriter")
+            ensure_writable(folder, "default_root_dir" if self.folder is None else "folder")
 
-    def on_inversion_end(self, trainer: Trainer, inversion: Inversion, result: InversionResult) -> None:
+    def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Judge and write, on one process."""
         folder = self._folder(trainer)
         if not trainer.is_global_zero:
@@ -58,7 +49,7 @@ class ResultsWriter(InversionCallback):
             result,
             judge.judge(result) if isinstance(judge, Judge) else None,
             target=target.describe(),
-            attack=inversion.describe(),
+            attack=inversion.describe(trainer.callbacks),
             input_range=target.input_range,
         )
 
@@ -66,24 +57,3 @@ class ResultsWriter(InversionCallback):
         """The folder. To be asked for on every process: the trainer broadcasts its own."""
         folder = trainer.log_dir
         return Path(self.folder if self.folder is not None else folder or trainer.default_root_dir)
-
-
-def check_writable(folder: Path, flag: str) -> None:
-    """Make a folder and see that a file can be written there; nothing stays behind but the folder.
-
-    Args:
-        folder: The folder.
-        flag: Flag to name in the error.
-
-    Raises:
-        InputError: If it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".writable.", dir=folder)
-        os.close(descriptor)
-        Path(name).unlink()
-    except FileExistsError as error:  # only of mkdir
-        raise InputError("a folder that can be written", f"{folder}, which is a file", flag) from error
-    except OSError as error:
-        raise InputError("a folder that can be written", f"{folder}: {error.strerror}", flag) from error

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from mi_lightning.errors import InputError
@@ -34,15 +34,18 @@ class Defense(Target):
 
     Attributes:
         inner: What is behind, after :meth:`wrap`.
+        changes_logits: Whether the defense says what becomes of logits: it then overrides ``release_logits``. Behind
+            any other the logits are hidden.
     """
 
     inner: Target
+    changes_logits: ClassVar[bool] = False
 
     def __init__(self, *, gradient: Gradient = "true") -> None:
         """Check the choice."""
         super().__init__()
         if gradient not in ("true", "zero", "straight_through"):
-            raise InputError("gradient true, zero or straight_through", gradient, self._flag("gradient"))
+            raise InputError("gradient true, zero or straight_through", gradient, "gradient")
         self.gradient = gradient
 
     @abstractmethod
@@ -67,10 +70,9 @@ class Defense(Target):
             raise RuntimeError(f"{type(self).__name__} stands in front of a target already: wrap that, or make another")
         self.check(target)
         bound = copy.deepcopy(self)
-        bound.inner, bound.ledger = target, target.ledger
-        bound.differentiable = target.differentiable
-        bound.input_shape, bound.input_range = target.input_shape, target.input_range
-        bound.num_classes, bound.class_names = target.num_classes, target.class_names
+        bound.inner = target
+        bound.look_like(target)
+        bound.has_logits = bound.changes_logits and target.has_logits
         return bound
 
     def release(self, x: Tensor) -> Tensor:
@@ -104,6 +106,20 @@ class Defense(Target):
         """Begin an attack, also for what is behind."""
         self._behind.restart(query_budget)
 
+    @property
+    def classifier(self) -> nn.Module | None:
+        """The module behind, where the attacker sees it."""
+        return self._behind.classifier
+
+    def run_state(self) -> dict[str, Any]:
+        """Return what an attack has changed, here and behind."""
+        return {"behind": self._behind.run_state()}
+
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`run_state` returned, also for what is behind."""
+        self.check_run_state(state)
+        self._behind.load_run_state(state["behind"])
+
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of the weights behind, or None where they are unknown."""
         return self._behind.fingerprint()
@@ -126,10 +142,6 @@ class Defense(Target):
             raise RuntimeError(f"{type(self).__name__} stands in front of nothing: use what wrap(target) returns")
         return self.inner
 
-    def _flag(self, name: str) -> str:
-        """Flag of a parameter, for errors."""
-        return f"--model.defenses, {type(self).__name__}.{name}"
-
 
 def defend(target: Target, defenses: Iterable[Defense]) -> Target:
     """Put defenses in front of a target, the first one next to it: a chain.
@@ -144,18 +156,6 @@ def defend(target: Target, defenses: Iterable[Defense]) -> Target:
     for defense in defenses:
         target = defense.wrap(target)
     return target
-
-
-def renormalise(p: Tensor) -> Tensor:
-    """Divide each row, shape (N, C), by its sum; a row of zeros becomes the uniform vector, 1 / C everywhere.
-
-    Args:
-        p: Values at least 0.
-    """
-    total = p.sum(1, keepdim=True)
-    nothing = total <= 0
-    # the quotient is replaced where nothing is left, but its gradient would still be 0 / 0 there
-    return torch.where(nothing, 1 / p.shape[1], p / total.masked_fill(nothing, 1.0))
 
 
 class _PassBack(torch.autograd.Function):

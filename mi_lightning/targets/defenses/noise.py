@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from mi_lightning.errors import InputError
-from mi_lightning.targets.defenses.base import Defense, Gradient, renormalise
+from mi_lightning.targets.base import renormalise
+from mi_lightning.targets.defenses.base import Defense, Gradient
 
 
 class GaussianNoise(Defense):
@@ -32,9 +34,9 @@ class GaussianNoise(Defense):
         """Check the arguments."""
         super().__init__(gradient=gradient)
         if not 0 <= sigma <= 1:
-            raise InputError("sigma in [0, 1]", sigma, self._flag("sigma"))
+            raise InputError("sigma in [0, 1]", sigma, "sigma")
         if seed < 0:
-            raise InputError("seed >= 0", seed, self._flag("seed"))
+            raise InputError("seed >= 0", seed, "seed")
         self.sigma, self.seed = sigma, seed
         self._streams: dict[int | None, torch.Generator] = {}
 
@@ -48,6 +50,18 @@ class GaussianNoise(Defense):
         """Begin an attack: every row hears its noise from the start again."""
         self._streams.clear()
         super().restart(query_budget)
+
+    def run_state(self) -> dict[str, Any]:
+        """Return also how far each row's noise has come."""
+        streams = {key: generator.get_state() for key, generator in self._streams.items()}
+        return {**super().run_state(), "streams": streams}
+
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Let each row hear its noise from where it was."""
+        super().load_run_state(state)
+        self._streams = {}
+        for key, stream in state["streams"].items():
+            self._stream(key).set_state(stream)
 
     def settings(self) -> dict[str, Any]:
         """Return strength and seed."""

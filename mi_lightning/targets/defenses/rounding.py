@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from mi_lightning.errors import InputError
-from mi_lightning.targets.defenses.base import Defense, Gradient, renormalise
+from mi_lightning.targets.base import renormalise
+from mi_lightning.targets.defenses.base import Defense, Gradient
 
 #: Above the error of p / r, some 2^-22, when p is a multiple of r as well as float32 can say it.
 _TOLERANCE = 2.0**-21
@@ -35,7 +36,7 @@ class Rounding(Defense):
         """Check the step."""
         super().__init__(gradient=gradient)
         if not 0 <= r <= 1:
-            raise InputError("r in [0, 1]", r, self._flag("r"))
+            raise InputError("r in [0, 1]", r, "r")
         self.r = r
 
     def defend(self, p: Tensor) -> Tensor:

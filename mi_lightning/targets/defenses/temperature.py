@@ -21,11 +21,13 @@ class Temperature(Defense):
         gradient: How a white-box attacker differentiates.
     """
 
+    changes_logits = True
+
     def __init__(self, *, temperature: float, gradient: Gradient = "true") -> None:
         """Check the temperature."""
         super().__init__(gradient=gradient)
         if temperature <= 0:
-            raise InputError("temperature > 0", temperature, self._flag("temperature"))
+            raise InputError("temperature > 0", temperature, "temperature")
         self.temperature = temperature
 
     def defend(self, p: Tensor) -> Tensor:
@@ -36,7 +38,15 @@ class Temperature(Defense):
     def release_log(self, x: Tensor) -> Tensor:
         """Return the logarithm of the tempered confidences, shape (N, C), in nats, without a floor."""
         behind = self._behind.release_log(x)
-        shown = (behind / self.temperature).log_softmax(1)
+        return self._passing((behind / self.temperature).log_softmax(1), behind)
+
+    def release_logits(self, x: Tensor) -> Tensor:
+        """Return the logits behind, divided by the temperature, shape (N, C)."""
+        behind = self._behind.release_logits(x)
+        return self._passing(behind / self.temperature, behind)
+
+    def _passing(self, shown: Tensor, behind: Tensor) -> Tensor:
+        """Return what is shown with the gradient that was chosen."""
         return shown if self.gradient == "true" or not behind.requires_grad else pass_back(shown, behind, self.share)
 
     def settings(self) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from mi_lightning.errors import InputError
-from mi_lightning.targets.base import Target
-from mi_lightning.targets.defenses.base import Defense, Gradient, renormalise
+from mi_lightning.targets.base import Target, renormalise
+from mi_lightning.targets.defenses.base import Defense, Gradient
 
 
 class TopK(Defense):
@@ -30,13 +30,13 @@ class TopK(Defense):
         """Check the number; whether the target has so many classes is checked by :meth:`wrap`."""
         super().__init__(gradient=gradient)
         if k < 1:
-            raise InputError("k >= 1", k, self._flag("k"))
+            raise InputError("k >= 1", k, "k")
         self.k = k
 
     def check(self, target: Target) -> None:
         """Refuse a target with fewer classes."""
         if self.k > target.num_classes:
-            raise InputError(f"k of at most {target.num_classes}, the number of classes", self.k, self._flag("k"))
+            raise InputError(f"k of at most {target.num_classes}, the number of classes", self.k, "k")
 
     def defend(self, p: Tensor) -> Tensor:
         """Return the k greatest confidences, shape (N, C)."""

@@ -51,7 +51,11 @@ def attack(tiny_softmax: SoftmaxRegression, faces: AttFaces, evaluator_ckpt: str
             enable_model_summary=False,
             log_every_n_steps=1,
         )
-        plain = {"max_iterations": 20, "block": 5, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=1.0)}
+        plain = {
+            "max_iterations": 20,
+            "report_every": 5,
+            "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=1.0),
+        }
         trainer.invert(
             Inversion(target=WhiteBox(tiny_softmax), **(plain | settings)),
             faces if judged else None,

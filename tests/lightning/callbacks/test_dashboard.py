@@ -4,11 +4,14 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from mi_lightning.attacks.initializers import Zeros
+from mi_lightning.attacks.spaces import PixelSpace
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.callbacks.dashboard import Dashboard
 from mi_lightning.report import pictures
@@ -43,8 +46,8 @@ def test_only_so_many_pictures_are_shown(attack):
     assert (image.height, image.width) == (8, 6)
 
 
-def test_chunks_of_rows_go_on_counting(attack):
-    images = events(attack(Dashboard(every=2), chunk_size=2)).Images("invert/candidates")
+def test_parts_go_on_counting(attack):
+    images = events(attack(Dashboard(every=2), rows_at_once=2)).Images("invert/candidates")
     assert [image.step for image in images] == [0, 10, 20, 30, 40, 40]
 
 
@@ -67,7 +70,7 @@ def test_hyperparameters_stand_beside_the_final_metrics_in_the_same_run(attack, 
     trainer = attack(Dashboard())
     found = events(trainer)
     start = hparams(found, "_hparams_/session_start_info").session_start_info.hparams
-    assert start["attack/alpha"].number_value == 20
+    assert start["attack/max_iterations"].number_value == 20
     assert start["attack/optimizer/class"].string_value == "SGD"
     assert start["target/access"].string_value == "white_box"
     metrics = hparams(found, "_hparams_/experiment").experiment.metric_infos
@@ -83,12 +86,22 @@ def test_without_judge_only_the_result_is_shown(attack):
     assert not [tag for tag in scalars if tag.startswith(("judge/", "controls/"))]
 
 
+def test_rows_that_all_diverged_are_shown_as_far_as_they_can_be(attack):
+    class Nothing(Zeros):
+        def __call__(self, rows, shape, value_range):
+            return super().__call__(rows, shape, value_range) * torch.nan
+
+    found = events(attack(Dashboard(), space=PixelSpace(initializer=Nothing(), clamp=False)))
+    assert "result/iterations" in found.Tags()["histograms"]
+    assert "result/cost" not in found.Tags()["histograms"]
+
+
 @pytest.mark.parametrize("kind", ["none", "csv"])
 def test_without_tensorboard_nothing_is_done(attack, tmp_path, kind, monkeypatch):
     def never(*arguments: object) -> None:
         raise AssertionError("no picture should be made")
 
-    monkeypatch.setattr("mi_lightning.lightning.callbacks.dashboard.pictures.grid", never)
+    monkeypatch.setattr("mi_lightning.report.pictures.grid", never)
     trainer = attack(Dashboard(every=1), logger=CSVLogger(tmp_path, name="csv") if kind == "csv" else False)
     assert trainer.lightning_module.result is not None
     assert not list(tmp_path.rglob("*tfevents*"))

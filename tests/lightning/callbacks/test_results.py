@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 
 from mi_lightning.errors import InputError
+from mi_lightning.lightning.callbacks import TargetCostStop
 from mi_lightning.lightning.callbacks.base import InversionCallback
-from mi_lightning.lightning.callbacks.results import ResultsWriter, check_writable
+from mi_lightning.lightning.callbacks.results import ResultsWriter
 from mi_lightning.report import read_results
 
 FILES = {"results.json", "per_label.csv", "reconstructions.npz", "reconstructions.png"}
 
 
 class StopAt(InversionCallback):
-    """Ctrl-C after some blocks."""
+    """Ctrl-C after some reports."""
 
     def __init__(self, iteration: int) -> None:
         self.iteration = iteration
 
-    def on_block_end(self, trainer, inversion, iteration):
-        if iteration == self.iteration:
+    def on_report(self, trainer, inversion, report):
+        if report.iteration == self.iteration:
             inversion.stop_requested = True
 
 
@@ -37,7 +38,7 @@ def test_a_judged_attack_leaves_its_files_in_the_run_folder(attack):
     assert run.data["evaluator"]["test_accuracy"] == 0.75
     assert run.data["data"]["class_path"] == "mi_lightning.data.AttFaces"
     assert run.data["target"]["class"].endswith("SoftmaxRegression")
-    assert (run.data["attack"]["alpha"], run.data["attack"]["optimizer"]["lr"]) == (20, 1.0)
+    assert (run.data["attack"]["max_iterations"], run.data["attack"]["optimizer"]["lr"]) == (20, 1.0)
     assert run.data["input_range"] == [0.0, 1.0]
     np.testing.assert_array_equal(run.arrays["reconstruction"], result.reconstruction.numpy())
 
@@ -65,6 +66,11 @@ def test_an_interrupted_attack_is_written_as_well(attack):
     assert 5 <= run.summary["iterations_mean"] < 500
 
 
+def test_what_takes_part_as_a_callback_is_in_the_results(attack):
+    run = read_results(attack(ResultsWriter(), TargetCostStop(0.125)).log_dir)
+    assert run.data["attack"]["callbacks"] == [{"class": "TargetCostStop", "gamma": 0.125}]
+
+
 def test_only_the_first_process_writes(attack, tmp_path, monkeypatch):
     trainer = attack(logger=False)
     monkeypatch.setattr(type(trainer), "is_global_zero", False)
@@ -85,17 +91,6 @@ def test_a_folder_that_cannot_be_written_stops_the_attack_before_it_starts(attac
             started.append(True)
 
     reason = "below: Not a directory" if below else "file, which is a file"
-    with pytest.raises(InputError, match=rf"a folder that can be written, got .*{reason} \(folder of ResultsWriter\)"):
+    with pytest.raises(InputError, match=rf"a folder that can be written, got .*{reason} \(folder\)"):
         attack(Started(), ResultsWriter(str(path)), logger=False)
     assert not started
-
-
-def test_the_flag_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"\(--trainer\.default_root_dir\)$"):
-        check_writable(tmp_path / "file", "--trainer.default_root_dir")
-
-
-def test_the_check_leaves_an_empty_folder(tmp_path):
-    check_writable(tmp_path / "a" / "b", "")
-    assert list((tmp_path / "a" / "b").iterdir()) == []

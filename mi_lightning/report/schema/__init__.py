@@ -1,11 +1,14 @@
-"""The schema of ``results.json``, version 1, in the vocabulary of JSON Schema, and a check against it."""
+"""The schema of ``results.json``, version 2, in the vocabulary of JSON Schema."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-SCHEMA_VERSION = 1
+from mi_lightning.report.schema.check import problem
+from mi_lightning.report.schema.version_1 import from_version_1
+
+SCHEMA_VERSION = 2
 
 #: Metrics of a row against the mean of its person's training images, and against the most similar one.
 LIKENESS = ("mse", "nrmse", "psnr", "ssim", "mse_best", "nrmse_best", "psnr_best", "ssim_best")
@@ -18,6 +21,8 @@ SUMMARY_METRICS = tuple(name if name in HITS else f"{name}_mean" for name in MET
 
 _NUMBER = {"type": ["number", "null"]}
 _TEXT = {"type": ["string", "null"]}
+_COUNT = {"type": ["integer", "null"]}
+_PARTS = {"type": ["array", "null"]}  # descriptions of several parts; null where nothing is known of them
 
 
 def _object(properties: Mapping[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -42,13 +47,22 @@ RESULTS_SCHEMA: dict[str, Any] = _object(
             {
                 "space": {},
                 "cost": {},
+                "priors": _PARTS,
+                "transforms": _PARTS,
+                "step": {},
                 "estimator": {},
+                "gradient_filter": {},
                 "optimizer": {},
-                "alpha": {"type": ["integer", "null"]},
-                "beta": {"type": ["integer", "null"]},
+                "projections": _PARTS,
+                "selection": {},
+                "callbacks": _PARTS,
+                "max_iterations": _COUNT,
+                "beta": _COUNT,
                 "gamma": _NUMBER,
-                "restarts": {"type": ["integer", "null"]},
-                "seed": {"type": ["integer", "null"]},
+                "restarts": _COUNT,
+                "initial_candidates": _COUNT,
+                "report_every": _COUNT,
+                "seed": _COUNT,
             }
         ),
         "summary": _object(
@@ -104,54 +118,13 @@ RESULTS_SCHEMA: dict[str, Any] = _object(
     optional=("input_shape", "input_range", "controls", "chance", "evaluator", "data", "run"),
 )
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (int, float),
-    "null": (type(None),),
-}
-
-
-def problem(value: object, schema: Mapping[str, Any], where: str = "") -> str | None:
-    """Say what is wrong with a value, or None if it fits.
-
-    Knows the keywords that :data:`RESULTS_SCHEMA` uses: type, const, required, properties, items.
-
-    Args:
-        value: What ``json.load`` gave.
-        schema: What it should be.
-        where: Path of the value, for the message.
-
-    Example:
-        >>> problem({"rows": "many"}, {"type": "object", "properties": {"rows": {"type": "integer"}}})
-        'rows is a str, not integer'
-        >>> problem(1, {"type": "integer"}) is None
-        True
-    """
-    name = where or "the whole"
-    if (kinds := schema.get("type")) is not None:
-        allowed = [kinds] if isinstance(kinds, str) else list(kinds)
-        classes = tuple(cls for kind in allowed for cls in _TYPES[kind])
-        if not isinstance(value, classes) or (isinstance(value, bool) and "boolean" not in allowed):
-            return f"{name} is a {type(value).__name__}, not {' or '.join(allowed)}"
-    if "const" in schema and value != schema["const"]:
-        return f"{name} is {value!r}, not {schema['const']!r}"
-    if isinstance(value, dict):
-        for key in schema.get("required", ()):
-            if key not in value:
-                return f"{_path(where, key)} is missing"
-        for key, inner in schema.get("properties", {}).items():
-            if key in value and (found := problem(value[key], inner, _path(where, key))):
-                return found
-    if isinstance(value, list) and "items" in schema:
-        for index, item in enumerate(value):
-            if found := problem(item, schema["items"], f"{where}[{index}]"):
-                return found
-    return None
-
-
-def _path(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
+__all__ = [
+    "HITS",
+    "LIKENESS",
+    "METRICS",
+    "RESULTS_SCHEMA",
+    "SCHEMA_VERSION",
+    "SUMMARY_METRICS",
+    "from_version_1",
+    "problem",
+]

@@ -15,7 +15,9 @@ from rich.console import Console
 
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.report import build_report, read_results, summary_table
-from mi_lightning.report.html import _run_names, _tail, reading, stretch_style, warnings
+from mi_lightning.report.narrative import _tail, reading, warnings
+from mi_lightning.report.pictures import stretch_style
+from mi_lightning.report.results import run_names
 from tests.report.conftest import make_judgement, make_result
 
 
@@ -110,7 +112,13 @@ def test_settings_and_circumstances_are_told(run_folder, tmp_path):
     (folder / "config.yaml").write_text("model:\n  cost: <OneMinusConfidence>\n")
     edit(folder, lambda data: data.update(config="config.yaml"))
     page = page_of([folder], tmp_path)
-    for words in ("ab" * 32, "OneMinusConfidence", "optimizer · lr 0.1", "priors 1 · weight 0.0001", "alpha 5000"):
+    for words in (
+        "ab" * 32,
+        "OneMinusConfidence",
+        "optimizer · lr 0.1",
+        "priors 1 · weight 0.0001",
+        "max iterations 5000",
+    ):
         assert words in page.text
     for words in ("FaceCNN", "command", "torch", "split seed 0"):
         assert words in page.text
@@ -206,7 +214,7 @@ def test_the_page_is_there_whole_or_not_at_all(run_folder, tmp_path):
 
 @pytest.mark.parametrize("function", [lambda runs, **kw: build_report(runs, "report.html", **kw), summary_table])
 def test_what_cannot_be_reported(run_folder, tmp_path, function):
-    with pytest.raises(InputError, match=r"at least one run, got none \(--runs\)"):
+    with pytest.raises(InputError, match=r"at least one run, got none \(runs\)"):
         function([])
     with pytest.raises(InputError, match="1 names, one for each run, got 2"):
         function([run_folder()], names=["a", "b"])
@@ -257,7 +265,7 @@ def test_forty_people_in_two_runs_stay_below_four_megabytes(run_folder, tmp_path
 )
 def test_runs_have_short_names_no_two_alike(run_folder, tmp_path, folders, expected):
     run = read_results(run_folder())
-    assert _run_names([dataclasses.replace(run, folder=tmp_path / folder) for folder in folders]) == expected
+    assert run_names([dataclasses.replace(run, folder=tmp_path / folder) for folder in folders]) == expected
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.projections.base import Projection
+from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.spaces.disguised_speech import DisguisedSpeech
 from mi_lightning.errors import InputError
-from mi_lightning.lightning.callbacks.base import InversionCallback
 from mi_lightning.nn.vocoder import GriffinLimVocoder, VocosVocoder, same_loudness
 
-if TYPE_CHECKING:
-    from mi_lightning.lightning.module import Inversion
 
+class Vocoder(Projection):
+    """Pass waveforms through a vocoder every few iterations, as loud as they were.
 
-class VocoderStage(InversionCallback):
-    """Pass waveforms through a vocoder every few iterations, and tell the judge by which vocoder to judge.
-
-    The judge scores every reconstruction as it was found and after this vocoder, whether or not it took part in the
+    A judge scores every reconstruction as it was found and after this vocoder, whether or not it took part in the
     attack.
 
     Args:
@@ -29,27 +27,27 @@ class VocoderStage(InversionCallback):
     """
 
     def __init__(self, vocoder: nn.Module, every: int | None) -> None:
-        """Check the arguments."""
-        if every is not None and every < 1:
-            raise InputError("every >= 1", every, f"every of {type(self).__name__}")
-        self.vocoder, self.every = vocoder, every
+        """Keep the vocoder."""
+        super().__init__(every)
+        self.vocoder = vocoder
 
-    def on_inversion_start(self, trainer: Trainer, inversion: Inversion) -> None:
+    def bind(self, problem: Problem) -> None:
         """See that candidates are waveforms, and load what the vocoder needs before any work is done.
 
         Raises:
             InputError: If they are none.
             MIError: If a package is missing.
         """
-        shape = tuple(inversion.candidate.shape[1:])
-        if len(shape) != 2 or shape[0] != 1 or (self.every and isinstance(inversion.space, DisguisedSpeech)):
-            raise InputError(f"candidates (1, samples) for {type(self).__name__}", shape, "--trainer.callbacks")
-        self.project(inversion.candidate.data[:1], inversion.target.input_range)
+        candidate = problem.space.initial(Rows.grid([0], 1, seed=0))
+        shape = tuple(candidate.shape[1:])
+        if len(shape) != 2 or shape[0] != 1 or (self.every and isinstance(problem.space, DisguisedSpeech)):
+            raise InputError(f"candidates (1, samples) for {type(self).__name__}", shape)
+        self._range = problem.target.input_range
+        self.apply(candidate)
 
-    def on_candidate_update(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        """Project all rows when it is time."""
-        if self.every is not None and iteration % self.every == 0:
-            inversion.candidate.data = self.project(inversion.candidate.data, inversion.target.input_range)
+    def apply(self, z: Tensor) -> Tensor:
+        """Pass waveforms through the vocoder, within the range of the target's inputs."""
+        return self.project(z, self._range)
 
     @torch.no_grad()
     def project(self, x: Tensor, input_range: tuple[float, float]) -> Tensor:
@@ -57,7 +55,7 @@ class VocoderStage(InversionCallback):
         return same_loudness(self.vocoder(x), x, input_range)
 
 
-class GriffinLim(VocoderStage):
+class GriffinLim(Vocoder):
     """Amplitudes of the spectrogram only, on a mel or linear scale, phases by Griffin and Lim (IEEE TASSP 1984).
 
     Args:
@@ -91,7 +89,7 @@ class GriffinLim(VocoderStage):
         super().__init__(vocoder, every)
 
 
-class NeuralVocoder(VocoderStage):
+class NeuralVocoder(Vocoder):
     """The neural vocoder Vocos [Siuzdak, ICLR 2024], of the package ``vocos``.
 
     Args:

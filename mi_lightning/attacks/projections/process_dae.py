@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.spaces.latent import LatentSpace
 from mi_lightning.errors import InputError
-from mi_lightning.lightning.callbacks.base import InversionCallback
-
-if TYPE_CHECKING:
-    from mi_lightning.lightning.module import Inversion
-
 
 _LEVELS = 65535  # of the 16-bit images that are denoised; strength is in the 255 of 8-bit images
 
 
-class ProcessDAE(InversionCallback):
+class ProcessDAE(Projection):
     """Project candidate codes onto faces: decode, non-local-means denoise, unsharp mask, encode again.
 
     Algorithm 2, Process-DAE [F15], the PROCESS step of Algorithm 1 for a stacked denoising autoencoder, for all active
     rows every few iterations. Rows are worked on in parallel. The picture is denoised in 16 bits: in 8, a step of the
     descent that changes every pixel by less than half a grey level would be undone.
-
-    The optimizer's momentum stays as it is. Costs usually rise at a projection, so the best iterate of a row may be one
-    that the descent has moved away from the projected faces; with ``every=1`` there are no such iterates.
 
     Args:
         every: Iterations between two projections, at least 1.
@@ -58,53 +50,37 @@ class ProcessDAE(InversionCallback):
         sharpen_amount: float = 1.0,
     ) -> None:
         """Check the arguments."""
-        if every < 1:
-            raise InputError("every >= 1", every, "every of ProcessDAE")
+        super().__init__(every)
         for name, side in (("template", template), ("search", search)):
             if side < 1 or side % 2 == 0:
-                raise InputError(f"an odd {name} >= 1", side, f"{name} of ProcessDAE")
+                raise InputError(f"an odd {name} >= 1", side, field=name)
         for name, value in (("strength", strength), ("sharpen_amount", sharpen_amount)):
             if not 0 <= value < math.inf:
-                raise InputError(f"a finite {name} >= 0", value, f"{name} of ProcessDAE")
+                raise InputError(f"a finite {name} >= 0", value, field=name)
         if not 0 < sharpen_sigma < math.inf:
-            raise InputError("a finite sharpen_sigma > 0", sharpen_sigma, "sharpen_sigma of ProcessDAE")
-        self.every, self.strength, self.template, self.search = every, strength, template, search
+            raise InputError("a finite sharpen_sigma > 0", sharpen_sigma, field="sharpen_sigma")
+        self.strength, self.template, self.search = strength, template, search
         self.sharpen_sigma, self.sharpen_amount = sharpen_sigma, sharpen_amount
 
-    def on_inversion_start(self, trainer: Trainer, inversion: Inversion) -> None:
-        """See that candidates can be decoded and encoded again.
+    def bind(self, problem: Problem) -> None:
+        """See that candidates can be decoded to pictures and encoded again.
 
         Raises:
             InputError: If they cannot, or decode to something that is no picture.
         """
-        space = inversion.space
+        space = problem.space
         if not isinstance(space, LatentSpace):
-            raise InputError("a LatentSpace for ProcessDAE", type(space).__name__, "--model.space")
+            raise InputError("a LatentSpace for ProcessDAE", type(space).__name__, field="space")
         if not space.can_encode:
             got = "a decoder without an encoder"
-            raise InputError("a latent space of the target's own autoencoder for ProcessDAE", got, "--model.space")
+            raise InputError("a latent space of the target's own autoencoder for ProcessDAE", got, field="space")
         if len(space.input_shape) != 3:
-            raise InputError(
-                "a target of pictures (channels, height, width) for ProcessDAE",
-                space.input_shape,
-                "--trainer.callbacks",
-            )
+            raise InputError("a target of pictures (channels, height, width) for ProcessDAE", space.input_shape)
+        self._space = space
 
-    def on_candidate_update(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        """Project the active rows when it is time."""
-        if iteration % self.every:
-            return
-        space = inversion.space
-        if not isinstance(space, LatentSpace):
-            raise TypeError("the space changed during the attack")
-        codes, active = inversion.candidate.data, inversion.active.nonzero()[:, 0]
-        if len(active):
-            codes[active] = self.project(codes[active], space)
-
-    @torch.no_grad()
-    def project(self, codes: Tensor, space: LatentSpace) -> Tensor:
+    def apply(self, z: Tensor) -> Tensor:
         """Return the codes, shape (R, code_size), of the cleaned pictures that codes of that shape stand for."""
-        return space.encode(self.clean(space.decode(codes), space.input_range))
+        return self._space.encode(self.clean(self._space.decode(z), self._space.input_range))
 
     def clean(self, x: Tensor, input_range: tuple[float, float]) -> Tensor:
         """Denoise and sharpen pictures.
@@ -116,6 +92,8 @@ class ProcessDAE(InversionCallback):
         Returns:
             Pictures of the same shape, within the range, on the same device.
         """
+        import cv2  # here, so that attacks on anything else do without it
+
         low, high = input_range
         planes = ((x.detach().float() - low) / (high - low)).clamp(0, 1).flatten(0, 1).cpu().numpy()
         # OpenCV lets other Python threads run while it works; whole planes keep the cores busier than its own division
@@ -126,6 +104,8 @@ class ProcessDAE(InversionCallback):
 
     def _clean_plane(self, plane: NDArray[Any]) -> NDArray[np.float32]:
         """Denoise and sharpen one channel of one picture, (height, width), in [0, 1]."""
+        import cv2
+
         if self.strength > 0:
             grey = np.rint(plane * _LEVELS).astype(np.uint16)
             h = [self.strength * _LEVELS / 255]

@@ -6,18 +6,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
+from mi_lightning.attacks.attack import Attack
 from mi_lightning.attacks.costs.negative_log_confidence import NegativeLogConfidence
+from mi_lightning.attacks.projections import ProcessDAE, Projection
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.attacks.rows import RowState
 from mi_lightning.attacks.spaces.latent import LatentSpace
 from mi_lightning.attacks.spaces.pixel import PixelSpace
+from mi_lightning.attacks.stopping import StopRule
 from mi_lightning.classifiers import SoftmaxRegression, StackedDAE
 from mi_lightning.errors import InputError
-from mi_lightning.lightning.callbacks.base import InversionCallback
-from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
-from mi_lightning.lightning.module import Inversion
-from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets import WhiteBox
 
 SHAPE, PEOPLE, CODE = (1, 24, 20), 5, 6
@@ -33,31 +32,34 @@ def make_dae(shape: tuple[int, ...] = SHAPE, input_range: tuple[float, float] = 
     return model
 
 
-def invert(
-    target: WhiteBox, callbacks: list[InversionCallback], *, space: object = None, **settings: object
-) -> InversionResult:
-    trainer = InversionTrainer(
-        accelerator="cpu",
-        logger=False,
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+def invert(target: WhiteBox, parts: list[object], *, space: object = None, labels="all", **settings) -> InversionResult:
+    """Attack with projections and stop rules, without Lightning."""
+    attack = Attack(
+        **({"cost": NegativeLogConfidence(), "max_iterations": 7, "space": space or LatentSpace()} | settings)
     )
-    settings = {"cost": NegativeLogConfidence(), "max_iterations": 7} | settings
-    return trainer.invert(Inversion(target=target, space=space or LatentSpace(), **settings))
+    stops = [part for part in parts if isinstance(part, StopRule)]
+    engine = attack.engine(target, stops=stops, projections=[part for part in parts if isinstance(part, Projection)])
+    target.restart()
+    for _ in engine.run(attack.rows(labels, target.class_names), attack.report_every):
+        pass
+    return engine.result
 
 
-class Codes(InversionCallback):
-    """Keeps the codes before and after whatever callback comes between two of these."""
+class Codes(Projection):
+    """Keeps the codes before and after whatever projection comes between two of these."""
 
     def __init__(self) -> None:
+        super().__init__(1)
         self.seen: list[torch.Tensor] = []
         self.active: list[torch.Tensor] = []
 
-    def on_candidate_update(self, trainer: Trainer, inversion: Inversion, iteration: int) -> None:
-        self.seen.append(inversion.candidate.detach().clone())
-        self.active.append(inversion.active.clone())
+    def apply(self, z: torch.Tensor) -> torch.Tensor:
+        return z
+
+    def __call__(self, z: torch.Tensor, state: RowState) -> torch.Tensor:
+        self.seen.append(z.detach().clone())
+        self.active.append(state.active.clone())
+        return z
 
 
 def plainly(code: torch.Tensor, dae: StackedDAE, h: float, template: int, search: int, sigma: float, amount: float):
@@ -102,9 +104,11 @@ def test_is_algorithm_2(settings, input_range):
 
 
 def test_only_active_rows_are_projected():
-    class Stop(InversionCallback):
-        def on_iteration_end(self, trainer, inversion, iteration, cost):
-            inversion.deactivate(torch.tensor([True, False, False, True, False]), "interrupted")
+    class Stop(StopRule):
+        reason = "interrupted"
+
+        def __call__(self, cost):
+            return torch.tensor([True, False, False, True, False])
 
     before, after = Codes(), Codes()
     invert(WhiteBox(make_dae()), [before, ProcessDAE(every=2), after, Stop()])
@@ -172,12 +176,12 @@ def test_small_changes_survive():
     ],
 )
 def test_bad_arguments(settings, words):
-    with pytest.raises(InputError, match=rf"^expected .*{words} \({next(iter(settings))} of ProcessDAE\)$"):
+    with pytest.raises(InputError, match=rf"^expected .*{words} \({next(iter(settings))}\)$"):
         ProcessDAE(**settings)
 
 
 def test_a_space_that_is_not_latent():
-    words = r"^expected a LatentSpace for ProcessDAE, got PixelSpace \(--model.space\)$"
+    words = r"^expected a LatentSpace for ProcessDAE, got PixelSpace \(space\)$"
     with pytest.raises(InputError, match=words):
         invert(WhiteBox(make_dae()), [ProcessDAE()], space=PixelSpace())
 

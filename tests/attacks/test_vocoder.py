@@ -9,13 +9,13 @@ import torch
 import yaml
 from torch import Tensor
 
+from mi_lightning.attacks.attack import Attack
 from mi_lightning.attacks.initializers.constant import Zeros
+from mi_lightning.attacks.projections.vocoder import GriffinLim, NeuralVocoder, Vocoder
+from mi_lightning.attacks.result import InversionResult
 from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.lightning.callbacks.vocoder import GriffinLim, NeuralVocoder, VocoderStage
-from mi_lightning.lightning.module import Inversion
-from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.nn.vocoder import GriffinLimVocoder, same_loudness
 from mi_lightning.targets import WhiteBox
 from tests.judging.voices import RATE, tone
@@ -33,27 +33,17 @@ class Flip(torch.nn.Module):
         return -x
 
 
-def attack(*callbacks: object, shape: tuple[int, ...] = (1, 8), **settings: object) -> Inversion:
+def attack(*projections: Vocoder, shape: tuple[int, ...] = (1, 8), **settings: object) -> InversionResult:
     model = SoftmaxRegression(input_shape=shape, num_classes=3, input_range=(-1.0, 1.0))
     with torch.no_grad():
         model.head.weight.copy_(torch.randn(model.head.weight.shape, generator=torch.Generator().manual_seed(0)))
-    plain = {"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1), "max_iterations": 4} | settings
-    inversion = Inversion(target=WhiteBox(model), **plain)
-    InversionTrainer(
-        accelerator="cpu",
-        logger=False,
-        callbacks=list(callbacks),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).invert(inversion)
-    return inversion
+    return Attack(projections=list(projections), max_iterations=4, **settings).run(WhiteBox(model))
 
 
 @pytest.mark.parametrize(("every", "calls"), [(None, 0), (1, 4), (2, 2), (3, 1)])
 def test_candidates_are_projected_every_few_iterations(every, calls):
     flip = Flip()
-    attack(VocoderStage(flip, every), space=WaveformSpace(sample_rate=100, initial=Zeros()))
+    attack(Vocoder(flip, every), space=WaveformSpace(sample_rate=100, initializer=Zeros()))
     assert flip.calls == calls + 1  # once to try
 
 
@@ -65,8 +55,8 @@ def test_what_is_evaluated_has_been_projected():
             seen.append(x.clone())
             return torch.zeros_like(x)
 
-    inversion = attack(VocoderStage(Mute(), 1), space=WaveformSpace(sample_rate=100, initial=Zeros()))
-    assert not inversion.result.candidate.any()  # silence is as loud as it can be made: it stays silence
+    result = attack(Vocoder(Mute(), 1), space=WaveformSpace(sample_rate=100, initializer=Zeros()))
+    assert not result.candidate.any()  # silence is as loud as it can be made: it stays silence
     assert all(bool(x.any()) for x in seen[1:])
 
 
@@ -148,7 +138,7 @@ def test_neural_vocoder_from_a_folder(weights):
 @pytest.mark.parametrize("missing", ["config.yaml", "pytorch_model.bin"])
 def test_incomplete_weights_are_told(weights, missing):
     (weights / missing).unlink()
-    with pytest.raises(InputError, match=rf"expected {missing} in the folder of weights, got none in .*NeuralVocoder"):
+    with pytest.raises(InputError, match=rf"expected {missing} in the folder of weights, got none in .* \(weights\)"):
         NeuralVocoder(weights=str(weights)).project(torch.zeros(1, 1, 4800), (-1.0, 1.0))
 
 
@@ -213,5 +203,5 @@ def test_bad_input_is_told_in_one_line(make, message):
 
 
 def test_pictures_are_refused():
-    with pytest.raises(InputError, match=r"expected candidates \(1, samples\) for VocoderStage, got \(1, 4, 4\)"):
-        attack(VocoderStage(Flip(), 1), shape=(1, 4, 4))
+    with pytest.raises(InputError, match=r"expected candidates \(1, samples\) for Vocoder, got \(1, 4, 4\)"):
+        attack(Vocoder(Flip(), 1), shape=(1, 4, 4))

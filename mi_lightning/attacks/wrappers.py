@@ -1,0 +1,343 @@
+"""Wrappers round an engine: rows in parts, the best of several initial candidates, one window after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mi_lightning.attacks.engine import Engine
+from mi_lightning.attacks.findings import Report, as_confidence, ask_confidence
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.spaces.sliding_windows import SlidingWindows
+from mi_lightning.errors import InputError
+from mi_lightning.targets.base import TargetError
+
+
+class Runs(Protocol):
+    """What an engine and its wrappers have in common; see :class:`~mi_lightning.attacks.engine.Engine`."""
+
+    stop_requested: bool
+    failure: TargetError | None
+
+    @property
+    def core(self) -> Engine:
+        """The engine in the middle."""
+
+    @property
+    def parts(self) -> int:
+        """How many parts the attack has, known after :meth:`start`."""
+
+    @property
+    def result(self) -> InversionResult:
+        """What the rows that have stopped have found."""
+
+    def start(self, rows: Rows) -> None:
+        """Place the initial candidates."""
+
+    def run(self, rows: Rows | None = None, report_every: int = 50) -> Iterator[Report]:
+        """Run until every row has stopped."""
+
+    def progress(self) -> InversionResult:
+        """Return the best iterates so far of the rows that have been started."""
+
+    def interrupt(self) -> None:
+        """End the attack where it is."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes while the attack runs."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one was."""
+
+
+class Wrapper:
+    """Does what the wrapped engine does, unless a subclass says otherwise."""
+
+    def __init__(self, engine: Runs) -> None:
+        """Keep the engine."""
+        self.engine = engine
+
+    @property
+    def core(self) -> Engine:
+        """The engine in the middle."""
+        return self.engine.core
+
+    @property
+    def parts(self) -> int:
+        """How many parts the attack has."""
+        return self.engine.parts
+
+    @property
+    def stop_requested(self) -> bool:
+        """Set it to end the attack after the running iteration."""
+        return self.engine.stop_requested
+
+    @stop_requested.setter
+    def stop_requested(self, value: bool) -> None:
+        self.engine.stop_requested = value
+
+    @property
+    def failure(self) -> TargetError | None:
+        """What the target failed by."""
+        return self.engine.failure
+
+    @property
+    def result(self) -> InversionResult:
+        """What the rows that have stopped have found."""
+        return self.engine.result
+
+    def start(self, rows: Rows) -> None:
+        """Place the initial candidates."""
+        self.engine.start(rows)
+
+    def progress(self) -> InversionResult:
+        """Return the best iterates so far."""
+        return self.engine.progress()
+
+    def interrupt(self) -> None:
+        """End the attack where it is."""
+        self.engine.interrupt()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes while the attack runs: plain values and tensors."""
+        return {"engine": self.engine.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one was."""
+        self.engine.load_state_dict(state["engine"])
+
+
+class InParts(Wrapper):
+    """Runs some rows after the others, so that all of them need not be in memory at a time.
+
+    Args:
+        engine: What runs them.
+        rows_at_once: Rows in memory at a time, at least 1.
+    """
+
+    def __init__(self, engine: Runs, rows_at_once: int) -> None:
+        """Keep the number."""
+        super().__init__(engine)
+        self.rows_at_once = rows_at_once
+
+    @property
+    def parts(self) -> int:
+        """Parts of the wrapped engine, as often as there are batches of rows."""
+        return len(self._starts) * self.engine.parts
+
+    def start(self, rows: Rows) -> None:
+        """Place the first rows."""
+        self._rows, self._part = rows, 0
+        self._starts = range(0, len(rows), self.rows_at_once)
+        self._finished: list[InversionResult] = []
+        self._start_part()
+
+    def _start_part(self) -> None:
+        first = self._starts[self._part]
+        self.engine.start(self._rows.select(slice(first, first + self.rows_at_once)))
+
+    def run(self, rows: Rows | None = None, report_every: int = 50) -> Iterator[Report]:
+        """Run one part after the other."""
+        if rows is not None:
+            self.start(rows)
+        while True:
+            for report in self.engine.run(None, report_every):
+                yield replace(report, part=self._part * self.engine.parts + report.part, parts=self.parts)
+            if self.failure is not None or self.stop_requested or self._part + 1 == len(self._starts):
+                return
+            self._finished.append(self.engine.result)
+            self._part += 1
+            self._start_part()
+
+    @property
+    def result(self) -> InversionResult:
+        """What the rows that have stopped have found."""
+        return InversionResult.concatenate([*self._finished, self.engine.result])
+
+    def progress(self) -> InversionResult:
+        """Return the best iterates so far of the rows that have been started; windows are no waveforms yet."""
+        running = self.engine.progress()
+        if self._finished and running.candidate.shape[1:] != self._finished[0].candidate.shape[1:]:
+            return InversionResult.concatenate(self._finished)
+        return InversionResult.concatenate([*self._finished, running])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes while the attack runs."""
+        finished = [part.state_dict() for part in self._finished]
+        return {**super().state_dict(), "all_rows": self._rows.state_dict(), "part": self._part, "finished": finished}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one was."""
+        self._rows, self._part = Rows.from_state_dict(state["all_rows"]), state["part"]
+        self._starts = range(0, len(self._rows), self.rows_at_once)
+        self._finished = [InversionResult.from_state_dict(part) for part in state["finished"]]
+        super().load_state_dict(state)
+
+
+class BestOfInitial(Wrapper):
+    """Tries several initial candidates of each row, and goes on from the one that the selection ranks first.
+
+    For candidates that are drawn, where the cost is flat at most of them. The least of many noisy costs is too good to
+    be true, so the chosen one is evaluated afresh.
+
+    Args:
+        engine: Goes on from there.
+        initial_candidates: Candidates of each row, at least 2; one evaluation each, and one more.
+    """
+
+    engine: Engine
+
+    def __init__(self, engine: Engine, initial_candidates: int) -> None:
+        """Keep the number."""
+        super().__init__(engine)
+        self.initial_candidates = initial_candidates
+
+    def run(self, rows: Rows | None = None, report_every: int = 50) -> Iterator[Report]:
+        """Try the candidates, then run."""
+        engine = self.engine
+        if rows is not None:
+            self.start(rows)
+        if engine.state.evaluated < 0:
+            with engine.keep_what_was_found():
+                engine.begin()
+                for _ in range(self.initial_candidates - 1):
+                    engine.evaluate(engine.problem.space.initial(engine.rows).to(engine.problem.device))
+                engine.place(engine.rows, engine.state.best_z)
+                engine.begin()
+        yield from engine.run(None, report_every)
+
+
+class Sliding(Wrapper):
+    """Inverts a long waveform window by window, in place [P23, sliding model inversion].
+
+    The whole attack runs on the first window, is begun anew a stride further on from what the last window has left
+    there, and so on to the end; all rows do the same window at the same time. Cost and confidence of the result are
+    those of the finished waveform, of which the target is asked at last.
+
+    Args:
+        engine: Its problem's space is a :class:`~mi_lightning.attacks.spaces.SlidingWindows`.
+
+    Raises:
+        InputError: If it is another.
+    """
+
+    engine: Engine
+
+    def __init__(self, engine: Engine) -> None:
+        """Make the problem of the finished waveform."""
+        super().__init__(engine)
+        problem = engine.problem
+        if not isinstance(problem.space, SlidingWindows):
+            raise InputError("a space of SlidingWindows", type(problem.space).__name__, field="space")
+        self.space = problem.space
+        self.whole = Problem(problem.target, problem.space.final, problem.cost)
+
+    @property
+    def parts(self) -> int:
+        """Number of windows."""
+        return self.space.windows
+
+    def start(self, rows: Rows) -> None:
+        """Place the first window."""
+        self._windows: list[InversionResult] = []  # what was found in each window so far
+        self._begun: Tensor | None = None  # where the window that runs was begun
+        self._result: InversionResult | None = None
+        self.engine.start(rows)
+
+    def run(self, rows: Rows | None = None, report_every: int = 50) -> Iterator[Report]:
+        """Run one window after the other."""
+        if rows is not None:
+            self.start(rows)
+        while self._result is None:
+            for report in self.engine.run(None, report_every):
+                yield replace(report, part=len(self._windows), parts=self.parts)
+            self._end_window()
+
+    def _end_window(self) -> None:
+        """Go on with the next window, or put the result together."""
+        engine, window = self.engine, len(self._windows)
+        found = engine.findings()
+        if not len(found):
+            if not self._windows:  # nothing was found at all
+                self._result = found
+                return
+            # the target failed before anything of this window was found: it stays as it was begun
+            last = self._windows[-1]
+            found = replace(last, candidate=self._begun, stop_reason=("target_error",) * len(last))
+            self._windows.append(replace(last, iterations=last.iterations * 0, seconds=last.seconds * 0))
+        else:
+            self._windows.append(found)
+        over = engine.failure is not None or engine.stop_requested or "query_budget" in found.stop_reason
+        if window + 1 < self.parts and not over:
+            if engine.problem.affords(engine.rows, engine.step.queries_per_evaluation):
+                self._begun = self.space.next_window(window, found.candidate)
+                engine.start(engine.rows, self._begun)
+                return
+            found, over = replace(found, stop_reason=("query_budget",) * len(found)), True
+        self._result = self._put_together(found, over)
+
+    @torch.no_grad()
+    def _put_together(self, found: InversionResult, over: bool) -> InversionResult:
+        """Return the result of all windows: effort summed up, outcome asked for once more."""
+        whole, engine = self.whole, self.engine
+        candidate = self.space.finish(len(self._windows) - 1, found.candidate)
+        found = replace(
+            found,
+            candidate=candidate,
+            reconstruction=whole.space.decode(candidate.to(engine.problem.device)).float().cpu().clone(),
+            iterations=torch.stack([part.iterations for part in self._windows]).sum(0),
+            seconds=torch.stack([part.seconds for part in self._windows]).sum(0),
+        )
+        if over or not whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
+            return found
+        with engine.keep_what_was_found():
+            return self._asked(found)
+        return found
+
+    def _asked(self, found: InversionResult) -> InversionResult:
+        """Ask for cost and confidence of the finished waveforms."""
+        whole, rows = self.whole, self.engine.rows
+        device = self.engine.problem.device
+        cost = whole.identity_loss(found.candidate.to(device), rows.label.to(device), rows)
+        asked = torch.tensor(whole.target.ledger.asked(rows.keys), dtype=torch.int64)
+        cost_now, sure = cost.float().cpu(), as_confidence(whole.cost.confidence(cost))
+        found = replace(found, cost=cost_now, score=cost_now, confidence=sure, queries=asked)
+        return found if whole.cost.tells_confidence else ask_confidence(found, whole, rows)
+
+    @property
+    def result(self) -> InversionResult:
+        """The finished waveforms; nothing before they are finished."""
+        return self.engine.findings() if self._result is None else self._result
+
+    def progress(self) -> InversionResult:
+        """Return the best of the window that runs, or the finished waveforms."""
+        return self.engine.progress() if self._result is None else self._result
+
+    def interrupt(self) -> None:
+        """End the attack where it is."""
+        if self._result is None:
+            if len(self.engine.state) or len(self._windows) + 1 < self.parts:  # else only the last question is left
+                self.engine.stop_requested = True
+            self.engine.interrupt()
+            self._end_window()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes while the attack runs."""
+        windows = [part.state_dict() for part in self._windows]
+        result = None if self._result is None else self._result.state_dict()
+        own = {"windows": windows, "begun": self._begun, "result": result, "space": self.space.run_state()}
+        return {**super().state_dict(), **own}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one was."""
+        super().load_state_dict(state)
+        self.space.load_run_state(state["space"])
+        self._windows = [InversionResult.from_state_dict(part) for part in state["windows"]]
+        self._result = None if state["result"] is None else InversionResult.from_state_dict(state["result"])
+        self._begun = state["begun"]

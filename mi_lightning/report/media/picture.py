@@ -1,0 +1,82 @@
+"""Pictures: shown as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.data.base import Kind, Modality
+from mi_lightning.judging.judge import Judgement
+from mi_lightning.report import pictures
+from mi_lightning.report.media.base import Media
+from mi_lightning.report.media.sheet import contact_sheet
+
+
+class Pictures(Media):
+    """Pictures of one or three channels, (C, H, W)."""
+
+    kind: Kind = "picture"
+
+    def pixels(self, samples: Tensor, modality: Modality) -> pictures.Pixels:
+        """Input range as black to white."""
+        return pictures.to_pixels(samples, modality.value_range)
+
+    def thumbnails(self, samples: Tensor, modality: Modality) -> pictures.Pixels:
+        """The same."""
+        return self.pixels(samples, modality)
+
+    def faint(self, samples: Tensor, modality: Modality) -> bool:
+        """Whether half of the pictures use less than half of the grey levels."""
+        return pictures.faint(self.pixels(samples, modality))
+
+    def kept(self, references: Tensor, modality: Modality) -> NDArray[Any]:
+        """As 8 bits, from which photographs come: they are only looked at, and a quarter of the size."""
+        return self.pixels(references, modality)
+
+    def files(
+        self, result: InversionResult, judgement: Judgement | None, chosen: Tensor, modality: Modality
+    ) -> dict[str, bytes]:
+        """The contact sheet: the best reconstruction of each person beside the mean of the training images."""
+        found = result.reconstruction[chosen]
+        shown = self.pixels(found, modality)
+        beside, legend = [shown], "What the classifier gave away."
+        if judgement is not None and judgement.reference_mean is not None:
+            beside.insert(0, self.pixels(judgement.reference_mean[chosen], modality))
+            legend = "From the left: mean of the person's training images; what the classifier gave away."
+        if pictures.faint(shown):
+            beside.append(pictures.stretched(shown))
+            legend = f"{legend[:-1]}; the same with its contrast stretched."
+        low, high = modality.value_range
+        outside = pictures.outside_range(found, modality.value_range)
+        scale = f"Shown from {low:g} (black) to {high:g} (white)"
+        scale += f"; {outside:.1%} of the values lie outside: such pictures are stretched into it." if outside else "."
+        sheet = contact_sheet(beside, result, judgement, chosen, noun="reconstructions", lines=[legend, scale])
+        return {"reconstructions.png": sheet}
+
+    def introduce(
+        self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality
+    ) -> None:
+        """Mean photograph of the person, of the first run that has one."""
+        if card["mean"] is None:
+            card["mean"] = photograph(arrays, "reference_mean", index)
+
+    def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
+        """The reconstruction and the photograph of the person that is most like it."""
+        pixels = self.pixels(torch.from_numpy(arrays["reconstruction"][index : index + 1]), modality)[0]
+        return {
+            "picture": pictures.data_uri(pixels),
+            "closest": photograph(arrays, "reference_best", index),
+            "stretch": pictures.stretch_style(pixels),
+        }
+
+
+def photograph(arrays: Mapping[str, NDArray[Any]], name: str, index: int) -> str | None:
+    """A photograph of the row's person as a picture, if the run's files hold one."""
+    stored = arrays.get(name)
+    return pictures.data_uri(stored[index]) if stored is not None and stored.dtype == np.uint8 else None

@@ -1,0 +1,110 @@
+"""Voices: players, each with a spectrogram."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.data.base import Kind, Modality
+from mi_lightning.judging.judge import Judgement
+from mi_lightning.report import pictures, sound
+from mi_lightning.report.media.base import Media
+from mi_lightning.report.media.sheet import contact_sheet
+
+
+class Voices(Media):
+    """Waveforms of one channel, (1, samples)."""
+
+    kind: Kind = "sound"
+    unseen = "recordings"
+    measures = (
+        *("target_top1", "dvector_cosine_mean", "dvector_euclidean_mean", "sex_right", "spectral_distance_mean"),
+        *("modulation_mean", "vocoder_evaluator_top1", "vocoder_target_top1"),
+    )
+    terminal = (
+        *("evaluator_top1", "evaluator_top5", "vocoder_evaluator_top1", "target_top1", "confidence_mean"),
+        *("dvector_cosine_mean", "sex_right", "modulation_mean", "seconds"),
+    )
+    caption = (
+        "top-1, top-5: an independent evaluator names the speaker; voc.: after a vocoder\n"
+        "target: the target names the speaker of the whole; conf.: how sure it is\n"
+        "d-vec.: cosine to the real d-vector; mod.: loudness varies like speech's (0 to 1)"
+    )
+    controls: Mapping[str, str] = {"real_speech": "real speech", "shuffled": "shuffled labels"}
+    controls_short: Mapping[str, str] = {"real_speech": "real"}
+
+    def pixels(self, samples: Tensor, modality: Modality) -> pictures.Pixels:
+        """Spectrograms."""
+        return sound.spectrograms(samples, _rate(modality))
+
+    def players(self, result: InversionResult, judgement: Judgement | None) -> dict[str, Tensor]:
+        """As found, after the vocoder, and real speech of the same speakers."""
+        waves = {"found": result.reconstruction}
+        if judgement is not None:
+            waves |= {"vocoder": judgement.vocoded} if judgement.vocoded is not None else {}
+            waves |= {"real": judgement.real} if judgement.real is not None else {}
+        return {name: sound.full_scale(wave) for name, wave in waves.items()}
+
+    def arrays(self, judgement: Judgement, modality: Modality) -> dict[str, NDArray[Any]]:
+        """What the voices were compared with, real speech of each row's speaker, and what passed the vocoder."""
+        waves = {name: getattr(judgement, name) for name in ("real", "vocoded")}
+        kept = {name: sound.to_int16(wave) for name, wave in waves.items() if wave is not None}
+        return super().arrays(judgement, modality) | kept
+
+    def files(
+        self, result: InversionResult, judgement: Judgement | None, chosen: Tensor, modality: Modality
+    ) -> dict[str, bytes]:
+        """WAV files of the best restart of each label, and a sheet of their spectrograms."""
+        rate, waves = _rate(modality), self.players(result, judgement)
+        files = {}
+        for row in chosen.tolist():
+            stem = f"audio/{result.label[row]:03d}_{re.sub(r'[^A-Za-z0-9-]+', '_', result.name[row])}"
+            for name, wave in waves.items():
+                files[f"{stem}.wav" if name == "found" else f"{stem}_{name}.wav"] = sound.wav(wave[row], rate)
+        beside, legend = [self.pixels(result.reconstruction[chosen], modality)], "What the classifier gave away."
+        if "real" in waves:
+            beside.insert(0, self.pixels(waves["real"][chosen], modality))
+            legend = "From the left: real speech of the person; what the classifier gave away"
+            if "vocoder" in waves:
+                beside.append(self.pixels(waves["vocoder"][chosen], modality))
+                legend += "; the same after a vocoder"
+            legend += "."
+        seconds = result.reconstruction.shape[-1] / rate
+        scale = f"{seconds:g} s to the right, 0 to {rate / 2000:g} kHz upwards."
+        sheet = contact_sheet(beside, result, judgement, chosen, noun="voices", lines=[legend, scale])
+        return files | {"spectrograms.png": sheet}
+
+    def introduce(
+        self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality
+    ) -> None:
+        """Real speech of the speaker; of several runs' excerpts the longest."""
+        if "real" not in arrays:
+            return
+        voice = self._player("real speech", sound.from_int16(arrays["real"][index : index + 1]), modality)
+        if card["voice"] is None or len(voice["sound"]) > len(card["voice"]["sound"]):
+            card["voice"] = voice
+
+    def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
+        """Players of what was found, and of the same after the vocoder."""
+        waves = {"as found": torch.from_numpy(arrays["reconstruction"][index : index + 1])}
+        if "vocoded" in arrays:
+            waves["after the vocoder"] = sound.from_int16(arrays["vocoded"][index : index + 1])
+        return {"sounds": [self._player(caption, wave, modality) for caption, wave in waves.items()]}
+
+    def _player(self, caption: str, wave: Tensor, modality: Modality) -> dict[str, str]:
+        """A waveform, shape (1, 1, samples), to listen to and to look at."""
+        picture = pictures.data_uri(self.pixels(wave, modality)[0])
+        return {"caption": caption, "sound": sound.wav_uri(wave, _rate(modality)), "picture": picture}
+
+
+def _rate(modality: Modality) -> int:
+    """Samples in a second."""
+    if modality.sample_rate is None:  # a sound without one is refused where it is described
+        raise TypeError("a modality of sounds has a sample rate")
+    return modality.sample_rate

@@ -1,0 +1,146 @@
+"""Files of an attack: ``results.json``, ``per_label.csv``, arrays, and what can be looked at or listened to."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.data.base import Modality, modality_of
+from mi_lightning.io import write_atomically
+from mi_lightning.judging.judge import Judgement, best_rows
+from mi_lightning.report import pictures, sound
+from mi_lightning.report.formats import csv_table, plain
+from mi_lightning.report.media import media
+from mi_lightning.report.media.sheet import known_names
+from mi_lightning.report.origin import package_versions, run_info
+from mi_lightning.report.results import ARRAYS
+from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
+
+
+def write_results(
+    folder: str | Path,
+    result: InversionResult,
+    judgement: Judgement | None = None,
+    *,
+    target: Mapping[str, Any],
+    attack: Mapping[str, Any],
+    input_range: tuple[float, float] = (0.0, 1.0),
+    run: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write all files of an attack. Each appears whole or not at all; ``results.json`` last.
+
+    Args:
+        folder: Where to; it is made if need be.
+        result: What the attack found.
+        judgement: What the judge said of it, if there was one.
+        target: ``Target.describe()``.
+        attack: ``Inversion.describe()``.
+        input_range: Lowest and highest value of an input.
+        run: How it was run; of this process (:func:`run_info`) if None.
+
+    Returns:
+        Path of ``results.json``.
+
+    Raises:
+        MIError: If a file cannot be written.
+    """
+    folder = Path(folder)
+    chosen = best_rows(result)
+    rate = sound.sample_rate(attack, None if judgement is None else judgement.description.get("data"))
+    modality = modality_of(result.reconstruction.shape[1:], input_range, rate)
+    rows = _per_label(result, judgement, chosen)
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "package_versions": package_versions(),
+        "config": "config.yaml" if (folder / "config.yaml").is_file() else None,
+        "target": {"class": None, "checkpoint_sha256": None, "defenses": [], "test_accuracy": None} | dict(target),
+        "attack": dict.fromkeys(RESULTS_SCHEMA["properties"]["attack"]["required"]) | dict(attack),
+        "summary": _summary(result, judgement, chosen, input_range),
+        "per_label": rows,
+        "input_shape": list(result.reconstruction.shape[1:]),
+        "input_range": list(input_range),
+        "controls": {} if judgement is None else judgement.controls,
+        "chance": {} if judgement is None else judgement.chance,
+        "evaluator": None if judgement is None else judgement.description.get("evaluator"),
+        "data": None if judgement is None else judgement.description.get("data"),
+        "run": run_info() if run is None else dict(run),
+    }
+    written = plain(data)
+    if found := problem(written, RESULTS_SCHEMA):  # of the caller's making: target or attack of the wrong kind
+        raise TypeError(f"results do not fit schema version {SCHEMA_VERSION}: {found}")
+    files = {
+        "per_label.csv": csv_table(written["per_label"], ("label", "name")).encode(),
+        "reconstructions.npz": _npz(result, judgement, modality),
+        **media(modality.kind).files(result, judgement, chosen, modality),
+        "results.json": (json.dumps(written, indent=2, allow_nan=False) + "\n").encode(),
+    }
+    for name, content in files.items():  # results.json last: where it is, the others are
+        write_atomically(folder / name, content)
+    return folder / "results.json"
+
+
+def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Tensor) -> list[dict[str, Any]]:
+    """One entry for each row of the attack; the best restart of each label is marked."""
+    best = set(chosen.tolist())
+    per_row = {} if judgement is None else judgement.per_row
+    guess = None if judgement is None or judgement.evaluator_guess is None else judgement.evaluator_guess.tolist()
+    names = known_names(result, judgement)
+    columns = {
+        "label": result.label.tolist(),
+        "name": list(result.name),
+        "restart": result.restart.tolist(),
+        "best": [row in best for row in range(len(result))],
+        "cost": result.cost.tolist(),
+        "confidence": result.confidence.tolist(),
+        "iterations": result.iterations.tolist(),
+        "stop_reason": list(result.stop_reason),
+        "queries": result.queries.tolist(),
+        "seconds": result.seconds.tolist(),
+        "evaluator_guess": [None if guess is None else names.get(guess[row]) for row in range(len(result))],
+    } | {metric: per_row[metric].tolist() if metric in per_row else [None] * len(result) for metric in METRICS}
+    columns |= {metric: value.tolist() for metric, value in per_row.items() if metric not in columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _summary(
+    result: InversionResult, judgement: Judgement | None, chosen: Tensor, input_range: tuple[float, float]
+) -> dict[str, Any]:
+    """Numbers of the whole attack: effort over all rows, outcome over the best restart of each label."""
+    labels = len(chosen)
+    judged = {} if judgement is None else judgement.summary
+    queries = int(result.queries.sum())
+    return {
+        "rows": len(result),
+        "labels": labels,
+        "seconds": float(result.seconds.sum()),
+        "iterations_mean": float(result.iterations.float().mean()),
+        "queries_total": queries,
+        "queries_per_label": queries / labels,
+        "cost_mean": float(result.cost[chosen].mean()),
+        "confidence_mean": float(result.confidence[chosen].mean()),
+        "outside_range": pictures.outside_range(result.reconstruction[chosen], input_range),
+        "stop_reasons": dict(sorted(Counter(result.stop_reason).items())),
+        **{name: judged.get(name) for name in SUMMARY_METRICS},
+        **{name: value for name, value in judged.items() if name not in (*SUMMARY_METRICS, "confidence_mean")},
+    }
+
+
+def _npz(result: InversionResult, judgement: Judgement | None, modality: Modality) -> bytes:
+    """Arrays without Python objects, and the photographs that a report shows, so that it needs no data again."""
+    arrays: dict[str, NDArray[Any]] = {name: getattr(result, name).numpy() for name in ARRAYS}
+    if judgement is not None:
+        arrays |= media(modality.kind).arrays(judgement, modality)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
