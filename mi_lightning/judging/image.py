@@ -63,11 +63,11 @@ class ReconstructionNRMSE(_MeanOverRows):
         return likeness.nrmse(reconstruction, original)
 
 
-class ReconstructionPSNR(_MeanOverRows):
-    """Mean over rows of :func:`mi_lightning.judging.likeness.psnr`, in decibels.
+class _MeanOfRange(_MeanOverRows):
+    """Mean of a measure that depends on the width of the input range (high - low).
 
     Args:
-        data_range: Width of the input range (high - low).
+        data_range: That width.
     """
 
     higher_is_better = True
@@ -75,24 +75,18 @@ class ReconstructionPSNR(_MeanOverRows):
     def __init__(self, *, data_range: float = 1.0) -> None:
         super().__init__()
         self.data_range = data_range
+
+
+class ReconstructionPSNR(_MeanOfRange):
+    """Mean over rows of :func:`mi_lightning.judging.likeness.psnr`, in decibels."""
 
     def per_row(self, reconstruction: Tensor, original: Tensor) -> Tensor:
         """Peak signal-to-noise ratio of each row."""
         return likeness.psnr(reconstruction, original, data_range=self.data_range)
 
 
-class ReconstructionSSIM(_MeanOverRows):
-    """Mean over rows of :func:`mi_lightning.judging.likeness.ssim`, at most 1.
-
-    Args:
-        data_range: Width of the input range (high - low).
-    """
-
-    higher_is_better = True
-
-    def __init__(self, *, data_range: float = 1.0) -> None:
-        super().__init__()
-        self.data_range = data_range
+class ReconstructionSSIM(_MeanOfRange):
+    """Mean over rows of :func:`mi_lightning.judging.likeness.ssim`, at most 1."""
 
     def per_row(self, reconstruction: Tensor, original: Tensor) -> Tensor:
         """Structural similarity of each row."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 
@@ -24,6 +23,8 @@ def infer_sex(vectors: Tensor, speaker: Tensor, sexes: Sequence[str], queries: T
     Returns:
         "F" or "M" for each; "" where the others are not of both sexes, or the d-vector is not finite.
     """
+    from sklearn.linear_model import LogisticRegression  # a second that judges of pictures need not wait for
+
     known = np.array([sexes[k] in ("F", "M") for k in speaker.tolist()])
     sex = np.array([sexes[k] for k in speaker.tolist()])
     x, who = vectors.numpy(), speaker.numpy()

@@ -35,11 +35,6 @@ _UTTERANCE_SECONDS = 3.0  # of each real utterance, for the regression of sex
 _REPEATED_SECONDS = 1.0  # a single chunk is also judged repeated end to end up to this length
 
 
-def is_speech(evaluator: Classifier | None, references: PersonDataModule | None) -> bool:
-    """Whether what is to be judged are voices."""
-    return isinstance(references, SpeakerDataModule) or isinstance(evaluator, SpeechClassifier)
-
-
 class SpeechJudge(Judge):
     """Judges voices by an independent speaker model, by the target itself, and by real speech.
 
