@@ -28,7 +28,7 @@ from rich.table import Table
 
 from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.cli.main import MICLI
-from mi_lightning.judging.functional import into_range, ssim
+from mi_lightning.judging.likeness import into_range, ssim
 from mi_lightning.report.results import read_results
 
 RESULTS = Path(__file__).parent / "RESULTS.md"

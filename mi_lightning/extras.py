@@ -24,7 +24,7 @@ def load_espeakng() -> ModuleType:
         MIError: If it cannot be imported.
     """
     reason = "synthetic voices are spoken by the package espeakng-loader"
-    return _load("espeakng_loader", reason, 'pip install "mi-lightning[speech]", or use recordings (--data)')
+    return _load("espeakng_loader", reason, 'pip install "mi-lightning[speech]", or use recordings')
 
 
 def load_torchaudio() -> ModuleType:

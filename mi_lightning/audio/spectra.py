@@ -1,15 +1,12 @@
-"""Voices: d-vectors and what they tell, and how much a waveform is like speech."""
+"""Spectra of waveforms, and how much a waveform is like speech, whoever speaks."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-_FRAMES = 64  # frames in a forward pass
-
+from mi_lightning.audio.mel import mel_filters
 
 _WINDOW, _HOP = 512, 160  # samples of a short-time spectrum: 32 ms every 10 ms at 16 kHz
 
@@ -25,17 +22,9 @@ def power_spectra(x: Tensor) -> Tensor:
 
 
 def band_matrix(bands: int, sample_rate: int) -> Tensor:
-    """Triangular bands evenly spaced on the mel scale between 60 Hz and half the rate, shape (bands, 257).
-
-    Mel scale of O'Shaughnessy, *Speech Communication* (1987): 2595 log10(1 + f / 700 Hz).
-    """
-    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
-    edges = torch.linspace(2595 * math.log10(1 + 60 / 700), top, bands + 2, dtype=torch.float64)
-    hertz = 700 * (10 ** (edges / 2595) - 1)
-    frequency = torch.linspace(0, sample_rate / 2, _WINDOW // 2 + 1, dtype=torch.float64)
-    low, centre, high = hertz[:-2, None], hertz[1:-1, None], hertz[2:, None]
-    rise, fall = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
-    return torch.minimum(rise, fall).clamp_min(0).float()
+    """Triangular bands evenly spaced on the mel scale between 60 Hz and half the rate, shape (bands, 257)."""
+    filters = mel_filters(bands, _WINDOW // 2 + 1, sample_rate=sample_rate, low_hz=60.0, dtype=torch.float64)
+    return filters.T.float()
 
 
 def long_term_spectrum(x: Tensor, sample_rate: int = 16000, bands: int = 40) -> Tensor:

@@ -10,31 +10,11 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
+from mi_lightning.audio.mel import mel_filters
 from mi_lightning.classifiers.speech import SpeechClassifier
 from mi_lightning.errors import InputError
-from mi_lightning.nn.sinc import hz_to_mel, mel_to_hz
 
 _FLOOR = 1e-6  # power added before the logarithm, of a waveform of standard deviation 1
-
-
-def mel_filters(bands: int, bins: int, *, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
-    """Triangles that are as wide as their neighbours are far on the mel scale, each 1 at its middle.
-
-    Args:
-        bands: Number of triangles.
-        bins: Frequencies of a spectrum, from 0 to half the rate.
-        sample_rate: Hz.
-        low_hz: Lower end of the first triangle, Hz.
-        high_hz: Upper end of the last, Hz.
-
-    Returns:
-        (bins, bands).
-    """
-    frequency = torch.linspace(0, sample_rate / 2, bins)[:, None]
-    low_mel, high_mel = hz_to_mel(torch.tensor([low_hz, high_hz])).tolist()
-    edges = mel_to_hz(torch.linspace(low_mel, high_mel, bands + 2))
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    return torch.minimum((frequency - low) / (middle - low), (high - frequency) / (high - middle)).clamp_min(0)
 
 
 class LogMel(nn.Module):
@@ -67,7 +47,6 @@ class LogMel(nn.Module):
         super().__init__()
         self.length, self.hop = round(window_seconds * sample_rate), round(hop_seconds * sample_rate)
         self.size = 1 << (self.length - 1).bit_length()
-        high_hz = sample_rate / 2 if high_hz is None else high_hz
         filters = mel_filters(bands, self.size // 2 + 1, sample_rate=sample_rate, low_hz=low_hz, high_hz=high_hz)
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(self.length), persistent=False)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from mi_lightning.data.att import AttFaces
 from mi_lightning.data.base import Modality, PersonDataModule, SampleSet, modality_of, split_per_person
 from mi_lightning.data.olivetti import Olivetti
-from mi_lightning.data.speech.base import LibriSpeech, SpeakerDataModule, SpeakerFolder, Timit
-from mi_lightning.data.speech.voices import SyntheticVoices
+from mi_lightning.data.speech import (
+    LibriSpeech,
+    PublicVoices,
+    SpeakerDataModule,
+    SpeakerFolder,
+    SyntheticVoices,
+    Timit,
+)
 
 __all__ = [
     "AttFaces",
@@ -14,6 +20,7 @@ __all__ = [
     "Modality",
     "Olivetti",
     "PersonDataModule",
+    "PublicVoices",
     "SampleSet",
     "SpeakerDataModule",
     "SpeakerFolder",

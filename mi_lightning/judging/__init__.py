@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from mi_lightning.judging.identity import EvaluatorAccuracy, Identification
 from mi_lightning.judging.image import ReconstructionMSE, ReconstructionNRMSE, ReconstructionPSNR, ReconstructionSSIM
 from mi_lightning.judging.judge import Judge, Judgement
+from mi_lightning.judging.make import judge, make_judge
+from mi_lightning.judging.speech_judge import SpeechJudge
+from mi_lightning.judging.verdicts import EvaluatorAccuracy, Identification
 
 __all__ = [
     "EvaluatorAccuracy",
@@ -15,4 +17,7 @@ __all__ = [
     "ReconstructionNRMSE",
     "ReconstructionPSNR",
     "ReconstructionSSIM",
+    "SpeechJudge",
+    "judge",
+    "make_judge",
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mi_lightning.judging import functional
+from mi_lightning.judging import likeness
 
 
 class _MeanOverRows(Metric):
@@ -37,7 +37,7 @@ class _MeanOverRows(Metric):
 
 
 class ReconstructionMSE(_MeanOverRows):
-    """Mean over rows of :func:`mi_lightning.judging.functional.mse`, in squared units of the input.
+    """Mean over rows of :func:`mi_lightning.judging.likeness.mse`, in squared units of the input.
 
     Example:
         >>> metric = ReconstructionMSE()
@@ -50,21 +50,21 @@ class ReconstructionMSE(_MeanOverRows):
 
     def per_row(self, reconstruction: Tensor, original: Tensor) -> Tensor:
         """Mean squared error of each row."""
-        return functional.mse(reconstruction, original)
+        return likeness.mse(reconstruction, original)
 
 
 class ReconstructionNRMSE(_MeanOverRows):
-    """Mean over rows of :func:`mi_lightning.judging.functional.nrmse`, without unit."""
+    """Mean over rows of :func:`mi_lightning.judging.likeness.nrmse`, without unit."""
 
     higher_is_better = False
 
     def per_row(self, reconstruction: Tensor, original: Tensor) -> Tensor:
         """Root mean squared error of each row over the Euclidean norm of its original."""
-        return functional.nrmse(reconstruction, original)
+        return likeness.nrmse(reconstruction, original)
 
 
 class ReconstructionPSNR(_MeanOverRows):
-    """Mean over rows of :func:`mi_lightning.judging.functional.psnr`, in decibels.
+    """Mean over rows of :func:`mi_lightning.judging.likeness.psnr`, in decibels.
 
     Args:
         data_range: Width of the input range (high - low).
@@ -78,11 +78,11 @@ class ReconstructionPSNR(_MeanOverRows):
 
     def per_row(self, reconstruction: Tensor, original: Tensor) -> Tensor:
         """Peak signal-to-noise ratio of each row."""
-        return functional.psnr(reconstruction, original, data_range=self.data_range)
+        return likeness.psnr(reconstruction, original, data_range=self.data_range)
 
 
 class ReconstructionSSIM(_MeanOverRows):
-    """Mean over rows of :func:`mi_lightning.judging.functional.ssim`, at most 1.
+    """Mean over rows of :func:`mi_lightning.judging.likeness.ssim`, at most 1.
 
     Args:
         data_range: Width of the input range (high - low).
@@ -96,4 +96,4 @@ class ReconstructionSSIM(_MeanOverRows):
 
     def per_row(self, reconstruction: Tensor, original: Tensor) -> Tensor:
         """Structural similarity of each row."""
-        return functional.ssim(reconstruction, original, data_range=self.data_range)
+        return likeness.ssim(reconstruction, original, data_range=self.data_range)

@@ -1,25 +1,22 @@
-"""How recognisable is what an attack found? Every metric, for every row, beside controls that should fail."""
+"""How recognisable is what an attack found? Every measure, for every row, beside controls that should fail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from mi_lightning.checkpoint import weights_digest
-from mi_lightning.classifiers.base import Classifier, class_path
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.checkpoint import class_path, weights_digest
+from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
-from mi_lightning.judging import functional
-from mi_lightning.judging.identity import features_and_logits, nearest_person, person_means, top_k_hits
-
-if TYPE_CHECKING:  # the attack's callbacks import this module
-    from mi_lightning.attacks.result import InversionResult
-
+from mi_lightning.judging import likeness
+from mi_lightning.judging.verdicts import features_and_logits, nearest_person, person_means, top_k_hits
 
 _PAIRS = 128  # pairs of images compared at once: the intermediate images of SSIM stay within some 50 MB
 
@@ -110,24 +107,25 @@ class Judge:
     """
 
     #: Whether the mean of several inputs is an input of the same kind, which can be a control.
-    averages = True
+    averages: ClassVar[bool] = True
+    #: Measures of likeness (`mi_lightning.judging.likeness.MEASURES`), taken where they are defined.
+    likeness: ClassVar[tuple[str, ...]] = ("mse", "nrmse", "psnr", "ssim")
 
     def __init__(
         self, evaluator: Classifier | None = None, references: PersonDataModule | None = None, *, seed: int = 0
     ) -> None:
         known = evaluator if evaluator is not None else references
         if known is None:
-            raise InputError("an evaluator or reference data to judge by", None, "--evaluator_ckpt or --data")
+            raise InputError("an evaluator or reference data to judge by", None, "references")
         if evaluator is not None and references is not None:
             if evaluator.input_shape != references.input_shape:
-                raise InputError(
-                    f"an evaluator of inputs {references.input_shape}", evaluator.input_shape, "--evaluator_ckpt"
-                )
+                expected = f"an evaluator of inputs {references.input_shape}"
+                raise InputError(expected, evaluator.input_shape, "evaluator")
             if evaluator.class_names != references.class_names:
                 raise InputError(
                     f"an evaluator trained on the people of the data ({_some(references.class_names)})",
                     _some(evaluator.class_names),
-                    "--evaluator_ckpt",
+                    "evaluator",
                 )
         self.evaluator = evaluator
         self.references = references
@@ -136,18 +134,14 @@ class Judge:
         self.input_range: tuple[float, float] = known.input_range
         self.class_names: tuple[str, ...] = tuple(known.class_names)
         self.num_classes: int = known.num_classes
+        self.measures = likeness.defined_for(self.likeness, self.input_shape)
         self._last: tuple[InversionResult, Judgement] | None = None
-
-    @property
-    def is_image(self) -> bool:
-        """Whether SSIM applies: inputs are (channels, height, width) with sides of 3 pixels or more."""
-        return len(self.input_shape) == 3 and min(self.input_shape[1:]) >= 3
 
     @cached_property
     def _photographs(self) -> tuple[Tensor, Tensor]:
         """Training images (N, *input_shape) and who is on them (N,)."""
         if self.references is None:  # callers ask only where there are data
-            raise InputError("reference data", None, "--data")
+            raise InputError("reference data", None, "references")
         self.references.setup()
         return self.references.train_x, self.references.train_y
 
@@ -174,7 +168,7 @@ class Judge:
     def _feature_means(self) -> Tensor:
         """Direction of each person in the evaluator's feature space (C, F)."""
         if self.evaluator is None:  # callers ask only where there is one
-            raise InputError("an evaluator", None, "--evaluator_ckpt")
+            raise InputError("an evaluator", None, "evaluator")
         x, y = self._photographs
         return person_means(features_and_logits(self.evaluator, x)[0], y, self.num_classes)
 
@@ -197,7 +191,7 @@ class Judge:
         """Judge an attack.
 
         Reconstructions that leave the input range are stretched into it first
-        (:func:`~mi_lightning.judging.functional.into_range`), as one does to look at them.
+        (:func:`~mi_lightning.judging.likeness.into_range`), as one does to look at them.
 
         Args:
             result: What it found.
@@ -213,7 +207,7 @@ class Judge:
         self._check(result)
         chosen = best_rows(result)
         label = result.label[chosen]
-        seen = functional.into_range(result.reconstruction.float(), self.input_range)
+        seen = likeness.into_range(result.reconstruction.float(), self.input_range)
         images, labels = [seen], [result.label]
         sections = {"rows": len(result)}
         for name, image, of in self._controls(seen[chosen], label):
@@ -251,14 +245,17 @@ class Judge:
             raise InputError(
                 f"an attack on the people that the judge knows ({_some(self.class_names)})",
                 f"{wrong[1]!r} where it knows {wrong[0]!r}",
-                "--evaluator_ckpt or --data",
+                self._known_by,
             )
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if shape != self.input_shape:
-            raise InputError(
-                f"reconstructions of shape {self.input_shape} to judge", shape, "--evaluator_ckpt or --data"
-            )
+            raise InputError(f"reconstructions of shape {self.input_shape} to judge", shape, self._known_by)
+
+    @property
+    def _known_by(self) -> str:
+        """Argument that tells whom and what the judge knows, for errors."""
+        return "evaluator" if self.references is None else "references"
 
     def _controls(self, reconstruction: Tensor, label: Tensor) -> list[tuple[str, Tensor, Tensor]]:
         """Name, images and labels of each control: as many images as people were attacked."""
@@ -307,16 +304,13 @@ class Judge:
         return _Scores(per_row, guess, best_match)
 
     def _likeness(self, images: Tensor, originals: Tensor, which: Tensor) -> dict[str, Tensor]:
-        """MSE, NRMSE, PSNR and (of images) SSIM of each image against the original ``originals[which]``."""
+        """Every measure of likeness of each image to the original ``originals[which]``."""
         data_range = self.input_range[1] - self.input_range[0]
-        parts: dict[str, list[Tensor]] = {}
+        parts: dict[str, list[Tensor]] = {name: [] for name in self.measures}
         for x, index in zip(images.split(_PAIRS), which.split(_PAIRS), strict=True):
             y = originals[index]
-            parts.setdefault("mse", []).append(functional.mse(x, y))
-            parts.setdefault("nrmse", []).append(functional.nrmse(x, y))
-            parts.setdefault("psnr", []).append(functional.psnr(x, y, data_range=data_range))
-            if self.is_image:
-                parts.setdefault("ssim", []).append(functional.ssim(x, y, data_range=data_range))
+            for name, part in parts.items():
+                part.append(likeness.MEASURES[name](x, y, data_range))
         return {name: torch.cat(part) for name, part in parts.items()}
 
     def _most_alike(self, images: Tensor, label: Tensor) -> Tensor:
@@ -328,7 +322,7 @@ class Judge:
         alike = torch.full(album.shape, -torch.inf)
         for i, j in zip(row.split(_PAIRS), column.split(_PAIRS), strict=True):
             x, y = images[i], photographs[album[i, j]]
-            value = functional.ssim(x, y, data_range=data_range) if self.is_image else -functional.mse(x, y)
+            value = likeness.ssim(x, y, data_range=data_range) if "ssim" in self.measures else -likeness.mse(x, y)
             alike[i, j] = value.nan_to_num(nan=-torch.inf)
         return album.gather(1, alike.argmax(1, keepdim=True))[:, 0]
 

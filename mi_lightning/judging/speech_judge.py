@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mi_lightning.attacks.result import InversionResult
 from mi_lightning.audio.spectra import long_term_spectrum, modulation, spectral_distance
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.dvectors import dvectors
 from mi_lightning.classifiers.speech import SpeechClassifier
-from mi_lightning.data.base import PersonDataModule
-from mi_lightning.data.speech.base import SpeakerDataModule
+from mi_lightning.data.base import SPEECH_RATE, PersonDataModule
+from mi_lightning.data.speech import SpeakerDataModule
 from mi_lightning.errors import InputError
-from mi_lightning.judging import functional
-from mi_lightning.judging.identity import nearest_person, person_means, top_k_hits
+from mi_lightning.judging import likeness
 from mi_lightning.judging.judge import Judge, Judgement, best_rows, summarise
 from mi_lightning.judging.sex import infer_sex
+from mi_lightning.judging.verdicts import nearest_person, person_means, top_k_hits
+from mi_lightning.nn.vocoder import GriffinLimVocoder, same_loudness
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.defenses.base import Defense
-from mi_lightning.targets.white_box import WhiteBox
-
-if TYPE_CHECKING:  # the attack's callbacks import this module
-    from mi_lightning.attacks.result import InversionResult
-    from mi_lightning.lightning.callbacks.vocoder import VocoderStage
-
 
 _SHIFT = 1600  # samples between the frames by which d-vectors are measured: 100 ms at 16 kHz
 
@@ -67,11 +63,12 @@ class SpeechJudge(Judge):
         references: Speech of these.
         target: What was attacked, or its classifier, whose verdict is then that without defenses; where neither can be
             seen, its verdict and numbers about d-vectors are left out.
-        vocoder: What voices pass through; Griffin-Lim on the mel scale if None.
+        vocoder: What voices pass through, (N, 1, samples) to the same shape; Griffin-Lim on the mel scale if None.
         seed: Seed of the noise and of the shuffled labels.
     """
 
-    averages = False
+    averages: ClassVar[bool] = False
+    likeness: ClassVar[tuple[str, ...]] = ()  # no recording of a voice is the one to be found
 
     def __init__(
         self,
@@ -79,19 +76,20 @@ class SpeechJudge(Judge):
         references: PersonDataModule | None = None,
         *,
         target: Target | Classifier | None = None,
-        vocoder: VocoderStage | None = None,
+        vocoder: nn.Module | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(evaluator, references, seed=seed)
-        self.target, self.vocoder = target, vocoder
+        self.target = target
         rates = {
             int(part.sample_rate)
             for part in (evaluator, references)
             if isinstance(part, SpeechClassifier | SpeakerDataModule)
         }
         if len(rates) > 1:
-            raise InputError("an evaluator and data of one sample rate", sorted(rates), "--evaluator_ckpt or --data")
-        self.sample_rate = next(iter(rates), 16000)
+            raise InputError("an evaluator and data of one sample rate", sorted(rates), "evaluator")
+        self.sample_rate = next(iter(rates), SPEECH_RATE)
+        self.vocoder = GriffinLimVocoder(sample_rate=self.sample_rate) if vocoder is None else vocoder
 
     # ------------------------------------------------------------------------------------------------ real speech
 
@@ -109,15 +107,14 @@ class SpeechJudge(Judge):
         target = self.target
         while isinstance(target, Defense):
             target = target.inner
-        if isinstance(target, WhiteBox):
-            return target.classifier
-        return target if isinstance(target, Classifier) else None
+        seen = target if isinstance(target, Classifier) else getattr(target, "classifier", None)
+        return seen if isinstance(seen, Classifier) else None
 
     @cached_property
     def _dvectors(self) -> tuple[Tensor, Tensor, Tensor]:
         """Target's d-vectors of the speakers (C, F), of each training utterance (N, F), and whose they are (N,)."""
         if self._speech is None or self._box is None:  # callers ask only where there are both
-            raise InputError("speech and a target whose features can be seen", None, "--data")
+            raise InputError("speech and a target whose features can be seen", None, "references")
         heard = self._speech.utterances("train")
         most = round(_UTTERANCE_SECONDS * self.sample_rate)
         each = dvectors(self._box, [wave[..., :most] for _, wave in heard], shift=_SHIFT)
@@ -129,7 +126,7 @@ class SpeechJudge(Judge):
     def _evaluator_means(self) -> Tensor:
         """Direction of each speaker in the evaluator's feature space (C, F), by training utterances."""
         if self._speech is None or self.evaluator is None:  # callers ask only where there are both
-            raise InputError("speech and an evaluator", None, "--evaluator_ckpt")
+            raise InputError("speech and an evaluator", None, "evaluator")
         heard, most = self._speech.utterances("train"), round(_UTTERANCE_SECONDS * self.sample_rate)
         features = _whole(self.evaluator, self.evaluator.features, [wave[..., :most] for _, wave in heard])
         return person_means(features, torch.tensor([label for label, _ in heard]), self.num_classes)
@@ -148,7 +145,7 @@ class SpeechJudge(Judge):
         Utterances that are too short are repeated. Zeros for a speaker without test utterances.
         """
         if self._speech is None:
-            raise InputError("speech", None, "--data")
+            raise InputError("speech", None, "references")
         longest: dict[int, Tensor] = {}
         for speaker, wave in self._speech.utterances("test"):
             if speaker not in longest or wave.shape[-1] > longest[speaker].shape[-1]:
@@ -168,20 +165,17 @@ class SpeechJudge(Judge):
 
     def describe(self) -> dict[str, Any]:
         """Say who judges, and by which vocoder."""
-        return super().describe() | {"vocoder": type(self._stage).__name__}
+        return super().describe() | {"vocoder": type(self.vocoder).__name__}
 
-    @cached_property
-    def _stage(self) -> VocoderStage:
-        if self.vocoder is not None:
-            return self.vocoder
-        from mi_lightning.lightning.callbacks.vocoder import GriffinLim
-
-        return GriffinLim(sample_rate=self.sample_rate)
+    @torch.no_grad()
+    def vocode(self, waves: Tensor) -> Tensor:
+        """Pass waveforms (N, 1, samples) through the vocoder, as loud as they were."""
+        return same_loudness(self.vocoder(waves), waves, self.input_range)
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2 or shape[0] != 1 or shape[1] < self.input_shape[-1]:
             expected = f"waveforms (1, samples) of {self.input_shape[-1]} samples or more to judge"
-            raise InputError(expected, shape, "--evaluator_ckpt or --data")
+            raise InputError(expected, shape, self._known_by)
 
     def judge(self, result: InversionResult) -> Judgement:
         """Judge an attack on voices.
@@ -200,9 +194,9 @@ class SpeechJudge(Judge):
             return self._last[1]
         self._check(result)
         chosen, label = best_rows(result), result.label
-        waves = functional.into_range(result.reconstruction.float().nan_to_num(0.0), self.input_range)
+        waves = likeness.into_range(result.reconstruction.float().nan_to_num(0.0), self.input_range)
         per_row, guess = self._voices(waves, label)
-        vocoded = self._stage.project(waves, self.input_range)
+        vocoded = self.vocode(waves)
         after, _ = self._voices(vocoded, label)
         per_row |= {f"vocoder_{name}": value for name, value in after.items()}
         if waves.shape[-1] == self.input_shape[-1]:

@@ -8,19 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mi_lightning.audio.mel import mel_edges
 from mi_lightning.errors import InputError
 
 _KILO = 1000.0
-
-
-def hz_to_mel(hz: Tensor) -> Tensor:
-    """Convert Hz to mel: ``2595 log10(1 + f / 700)`` [O'Shaughnessy 1987]."""
-    return 2595 * torch.log10(1 + hz / 700)
-
-
-def mel_to_hz(mel: Tensor) -> Tensor:
-    """Convert mel to Hz, the inverse of `hz_to_mel`."""
-    return 700 * (10 ** (mel / 2595) - 1)
 
 
 class SincConv1d(nn.Module):
@@ -85,9 +76,8 @@ class SincConv1d(nn.Module):
         self.filters, self.taps, self.sample_rate, self.stride = filters, taps, sample_rate, stride
         self.min_low_hz, self.min_band_hz = float(min_low_hz), float(min_band_hz)
         # as the authors: from 30 Hz, so that the lowest filter starts below what is added to each
-        ends = torch.tensor([min(30.0, min_low_hz), sample_rate / 2 - (min_low_hz + min_band_hz)])
-        low_mel, high_mel = hz_to_mel(ends).tolist()
-        edges = mel_to_hz(torch.linspace(low_mel, high_mel, filters + 1)) / _KILO
+        ends = min(30.0, min_low_hz), sample_rate / 2 - (min_low_hz + min_band_hz)
+        edges = mel_edges(filters + 1, *ends) / _KILO
         self.low = nn.Parameter(edges[:-1].clone())
         self.band = nn.Parameter(edges.diff())
         # constants of the formula; they are made anew, not read from a checkpoint

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from mi_lightning.data.base import modality_of
-from mi_lightning.judging.functional import into_range
+from mi_lightning.judging.likeness import into_range
 
 Pixels = NDArray[np.uint8]
 
@@ -36,7 +36,7 @@ def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
     """Turn inputs into what a screen shows: the input range becomes 0 to 255.
 
     An image that leaves the range is first brought into it as the judge does
-    (:func:`mi_lightning.judging.functional.into_range`): shown is what was judged.
+    (:func:`mi_lightning.judging.likeness.into_range`): shown is what was judged.
 
     Args:
         images: Shape (N, C, H, W), C = 1 or 3; values that are not numbers count as 0, infinite ones as the ends of the

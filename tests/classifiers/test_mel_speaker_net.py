@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from mi_lightning.audio.mel import hz_to_mel, mel_filters
 from mi_lightning.classifiers import MelSpeakerNet
 from mi_lightning.classifiers.loading import load_classifier, save_classifier
-from mi_lightning.classifiers.mel_speaker_net import LogMel, mel_filters
+from mi_lightning.classifiers.mel_speaker_net import LogMel
 from mi_lightning.errors import InputError
-from mi_lightning.nn.sinc import hz_to_mel
 
 STILL = {"noise": 0, "tilt": 0, "mask": 0}
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import mi_lightning.data.olivetti as olivetti_module
 from mi_lightning.data import Olivetti
 from mi_lightning.errors import InputError, MIError
 
@@ -97,14 +96,14 @@ def test_without_network_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(MIError) as caught:
         Olivetti(data_home=str(tmp_path)).prepare_data()
     assert str(caught.value) == (
-        f"no Olivetti faces in {tmp_path}, and no download (URLError: <urlopen error Network is unreachable>): copy "
-        "olivetti_py3.pkz there from a machine that has it, or name a folder that holds it (--data.data_home)"
+        f"expected the Olivetti faces in {tmp_path} (copy olivetti_py3.pkz there from a machine that has it), "
+        "got none, and no download: URLError: <urlopen error Network is unreachable> (data_home)"
     )
 
 
 def test_a_download_that_is_not_allowed_is_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(olivetti_module, "fetch_olivetti_faces", no_network)
-    with pytest.raises(MIError, match=r"no Olivetti faces in .*nowhere, and --data.download is false: copy olivetti"):
+    monkeypatch.setattr("sklearn.datasets.fetch_olivetti_faces", no_network)
+    with pytest.raises(MIError, match=r"Olivetti faces in .*nowhere .*, got none, and download is false \(data_home"):
         Olivetti(data_home=str(tmp_path / "nowhere"), download=False).setup()
     assert not (tmp_path / "nowhere").exists()
 
@@ -119,7 +118,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(MIError, match=r"file.* \(.*\): copy olivetti_py3.pkz"):
+    with pytest.raises(MIError, match=r"copy olivetti_py3\.pkz .*, got none, and no download: .* \(data_home\)"):
         Olivetti(data_home=str(tmp_path / "file")).setup()
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from mi_lightning.audio import prepare_audio
 from mi_lightning.data import LibriSpeech, SpeakerFolder, Timit
-from mi_lightning.data.speech.base import ChunkSet, Segment, prepare_audio
+from mi_lightning.data.speech import ChunkSet, Segment
 from mi_lightning.errors import InputError, MIError
 
 soundfile = pytest.importorskip("soundfile", reason="recordings are read by soundfile, of the extra speech")
@@ -157,7 +158,7 @@ def test_damaged_cache_is_made_anew(folder, tmp_path):
 def test_cache_that_cannot_be_written_is_done_without(folder, tmp_path):
     (tmp_path / "file").write_text("")
     data = make(folder, cache_dir=str(tmp_path / "file" / "cache"))
-    with pytest.warns(UserWarning, match=r"decoded audio is not kept.*\(--data\.cache_dir\)"):
+    with pytest.warns(UserWarning, match=r"decoded audio is not kept.*\(cache_dir\)"):
         assert len(data.utterances("train")) == 9
 
 
@@ -347,7 +348,7 @@ def test_timit_takes_one_of_two_copies(tmp_path):
 
 
 def test_timit_without_its_folders(tmp_path):
-    with pytest.raises(InputError, match=r"a folder TRAIN of TIMIT, got none in .* \(--data\.root\)"):
+    with pytest.raises(InputError, match=r"a folder TRAIN of TIMIT, got none in .* \(root\)"):
         Timit(str(tmp_path), **SMALL).setup()
 
 
@@ -384,7 +385,7 @@ def test_librispeech_by_the_environment(librispeech, monkeypatch):
     monkeypatch.setenv("LIBRISPEECH", str(librispeech))
     assert LibriSpeech(subset="dev-clean", **SMALL).num_classes == 3
     monkeypatch.delenv("LIBRISPEECH")
-    with pytest.raises(MIError, match=r"folder of LibriSpeech .*: --data\.root, or the environment variable LIBRIS"):
+    with pytest.raises(InputError, match=r"a folder that holds SPEAKERS.* variable LIBRISPEECH, got neither \(root\)"):
         LibriSpeech(subset="dev-clean")
 
 
@@ -394,7 +395,7 @@ def test_librispeech_without_speakers_txt(librispeech):
 
 
 def test_librispeech_without_the_subset(librispeech):
-    with pytest.raises(InputError, match=r"a subset of LibriSpeech in .* \(dev-clean\), got test-other \(--data"):
+    with pytest.raises(InputError, match=r"a subset of LibriSpeech in .* \(dev-clean\), got test-other \(subset\)"):
         LibriSpeech(str(librispeech), "test-other").setup()
 
 
@@ -404,7 +405,7 @@ def test_librispeech_without_the_subset(librispeech):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"test_fraction": 1.0}, r"0 < test_fraction < 1, got 1\.0 \(--data\.test_fraction\)"),
+        ({"test_fraction": 1.0}, r"0 < test_fraction < 1, got 1\.0 \(test_fraction\)"),
         ({"chunk_seconds": 0.0}, r"chunk_seconds of at least one sample, got 0\.0"),
         ({"chunk_seconds": math.nan}, r"chunk_seconds of at least one sample, got nan"),
         ({"train_seconds": 0.01}, r"train_seconds >= chunk_seconds \(0\.05\), got 0\.01"),
@@ -433,7 +434,7 @@ def test_no_folder(tmp_path):
 def test_folder_without_audio(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("no sound")
-    with pytest.raises(InputError, match=r"recordings of two speakers or more, got no recording in .* \(--data"):
+    with pytest.raises(InputError, match=r"recordings of two speakers or more, got no recording in .* \(root\)"):
         make(tmp_path).setup()
 
 
@@ -445,7 +446,7 @@ def test_one_speaker_only(tmp_path):
 
 def test_shorter_than_a_chunk(folder):
     write(folder / "anna" / "short.wav", tone(0.03))
-    words = r"of 0\.05 s \(a chunk\) or more without silent ends, got anna/short\.wav \(0\.03 s\) \(--data\.root\)"
+    words = r"of 0\.05 s \(a chunk\) or more without silent ends, got anna/short\.wav \(0\.03 s\) \(root\)"
     for _ in range(2):  # decoded, and from the cache
         with pytest.raises(InputError, match=words):
             make(folder).setup()
@@ -465,7 +466,7 @@ def truncate(path: Path) -> None:
 )
 def test_recordings_that_cannot_be_used(folder, name, samples, form, words):
     write(folder / "anna" / name, samples, **form)
-    with pytest.raises(InputError, match=rf"13 recordings in .*, got damaged: anna/{words} \(--data\.root\)"):
+    with pytest.raises(InputError, match=rf"13 recordings in .*, got damaged: anna/{words} \(root\)"):
         make(folder).setup()
 
 
@@ -480,7 +481,7 @@ def test_no_sound_at_all(folder):
     (folder / "anna" / "text.wav").write_text("not a recording")
     (folder / "anna" / "nothing.flac").write_text("")
     with pytest.raises(
-        InputError, match=r"damaged: anna/nothing\.flac \(.+\), anna/text\.wav \(.+\) \(--data"
+        InputError, match=r"damaged: anna/nothing\.flac \(.+\), anna/text\.wav \(.+\) \(root\)"
     ) as caught:
         make(folder).setup()
     assert "\n" not in str(caught.value)
@@ -489,7 +490,7 @@ def test_no_sound_at_all(folder):
 def test_many_damaged_files_are_counted(folder):
     for number in range(4, 10):
         (folder / "anna" / f"{number}.wav").write_text("")
-    with pytest.raises(InputError, match=r"anna/6\.wav \([^)]*\) and 3 more \(--data\.root\)"):
+    with pytest.raises(InputError, match=r"anna/6\.wav \([^)]*\) and 3 more \(root\)"):
         make(folder).setup()
 
 

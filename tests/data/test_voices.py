@@ -106,7 +106,7 @@ def test_sentences_are_all_different_and_plain():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"voices": 21}, r"2 <= voices <= 20, got 21 \(--data\.voices\)"),
+        ({"voices": 21}, r"2 <= voices <= 20, got 21 \(voices\)"),
         ({"sentences": 1}, r"2 <= sentences <= 24, got 1"),
         ({"variation": 0.6}, r"0 <= variation <= 0\.5, got 0\.6"),
     ],
@@ -123,7 +123,7 @@ def test_unknown_language():
 
 def test_without_the_package(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(MIError, match=r"spoken by the package espeakng-loader, which .*, or use recordings \(--data\)"):
+    with pytest.raises(MIError, match=r"spoken by the package espeakng-loader, which .*, or use recordings"):
         make(cache_dir=str(tmp_path)).setup()
 
 

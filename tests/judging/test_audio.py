@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from mi_lightning.audio import spectra as audio
 from mi_lightning.classifiers.dvectors import dvectors, person_dvectors
-from mi_lightning.data.speech.protocol import speech_of
+from mi_lightning.data.speech import speech_of
 from mi_lightning.errors import InputError
 from mi_lightning.judging.sex import infer_sex
 from tests.judging.conftest import StandIns
@@ -28,7 +28,7 @@ def test_dvector_is_the_unit_mean_of_frames_features():
 def test_long_and_short_waveforms_have_dvectors(monkeypatch):
     ear, wave = ToneEar().eval(), tone(300, 2.0)[None]
     whole = dvectors(ear, [wave], shift=800)
-    monkeypatch.setattr(audio, "_FRAMES", 4)  # the same in parts
+    monkeypatch.setattr("mi_lightning.classifiers.dvectors._FRAMES", 4)  # the same in parts
     torch.testing.assert_close(dvectors(ear, [wave], shift=800), whole)
     short = dvectors(ear, [tone(300, 0.1)[None]])
     assert int(short[0, :4].argmax()) == 1
@@ -42,7 +42,7 @@ def test_person_dvectors_point_to_each_tone(speakers):
 
 
 def test_only_speakers_have_speech():
-    with pytest.raises(InputError, match=r"expected data of speakers .*, got StandIns \(--data\)"):
+    with pytest.raises(InputError, match=r"expected data of speakers .*, got StandIns \(data\)"):
         speech_of(StandIns())
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mi_lightning.judging import functional
+from mi_lightning.judging import likeness
 from mi_lightning.judging.image import ReconstructionMSE, ReconstructionNRMSE, ReconstructionPSNR, ReconstructionSSIM
 
 CASES = [
-    (ReconstructionMSE(), functional.mse, {}),
-    (ReconstructionNRMSE(), functional.nrmse, {}),
-    (ReconstructionPSNR(data_range=2.0), functional.psnr, {"data_range": 2.0}),
-    (ReconstructionSSIM(data_range=2.0), functional.ssim, {"data_range": 2.0}),
+    (ReconstructionMSE(), likeness.mse, {}),
+    (ReconstructionNRMSE(), likeness.nrmse, {}),
+    (ReconstructionPSNR(data_range=2.0), likeness.psnr, {"data_range": 2.0}),
+    (ReconstructionSSIM(data_range=2.0), likeness.ssim, {"data_range": 2.0}),
 ]
 
 

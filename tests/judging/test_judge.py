@@ -6,7 +6,7 @@ from torch import nn
 
 from mi_lightning.checkpoint import weights_digest
 from mi_lightning.errors import InputError
-from mi_lightning.judging import functional
+from mi_lightning.judging import likeness
 from mi_lightning.judging.judge import Judge, best_rows
 from tests.judging.conftest import NAMES, StandIns, person_mean, template_matcher
 
@@ -45,19 +45,19 @@ def test_numbers_are_those_of_one_row_after_the_other(judge, evaluator, people, 
         mean = person_mean(people, person)[None]
         confidence = evaluator(image).softmax(1)[0]
         photographs = (people.train_y == person).nonzero()[:, 0].tolist()
-        alike = [functional.ssim(image, people.train_x[i : i + 1]).item() for i in photographs]
+        alike = [likeness.ssim(image, people.train_x[i : i + 1]).item() for i in photographs]
         best = photographs[alike.index(max(alike))]
         order = confidence.argsort(descending=True).tolist()
         expected = {
             "evaluator_top1": float(order[0] == person),
             "evaluator_top5": float(person in order[:5]),
             "evaluator_confidence": confidence[person].item(),
-            "mse": functional.mse(image, mean).item(),
-            "nrmse": functional.nrmse(image, mean).item(),
-            "psnr": functional.psnr(image, mean).item(),
-            "ssim": functional.ssim(image, mean).item(),
+            "mse": likeness.mse(image, mean).item(),
+            "nrmse": likeness.nrmse(image, mean).item(),
+            "psnr": likeness.psnr(image, mean).item(),
+            "ssim": likeness.ssim(image, mean).item(),
             "ssim_best": max(alike),
-            "mse_best": functional.mse(image, people.train_x[best][None]).item(),
+            "mse_best": likeness.mse(image, people.train_x[best][None]).item(),
         }
         for name, value in expected.items():
             assert said.per_row[name][row].item() == pytest.approx(value, abs=1e-6), name
@@ -106,7 +106,7 @@ def test_controls_are_near_chance_where_the_reconstructions_are_perfect(judge, m
 def test_the_mean_face_control_is_the_mean_of_all_training_images(judge, means, people, result_of):
     control = judge.judge(result_of(torch.rand(5, 1, 12, 10), range(5))).controls["mean_face"]
     face = people.train_x.mean(0).expand(5, 1, 12, 10)
-    assert control["ssim_mean"] == pytest.approx(functional.ssim(face, means).mean().item(), abs=1e-6)
+    assert control["ssim_mean"] == pytest.approx(likeness.ssim(face, means).mean().item(), abs=1e-6)
     assert control["evaluator_top1"] == 0.2  # one name for everybody: right once
 
 
@@ -206,14 +206,14 @@ def test_it_says_who_judged(judge, evaluator, people):
 
 
 def test_somebody_has_to_judge():
-    with pytest.raises(InputError, match=r"an evaluator or reference data to judge by, got None \(--evaluator_ckpt"):
+    with pytest.raises(InputError, match=r"an evaluator or reference data to judge by, got None \(references"):
         Judge()
 
 
 def test_an_evaluator_of_other_inputs_is_refused(people):
     other = StandIns(shape=(1, 6, 6))
     other.setup()
-    with pytest.raises(InputError, match=r"evaluator of inputs \(1, 12, 10\), got \(1, 6, 6\) \(--evaluator_ckpt\)"):
+    with pytest.raises(InputError, match=r"evaluator of inputs \(1, 12, 10\), got \(1, 6, 6\) \(evaluator\)"):
         Judge(template_matcher(other), people)
 
 

@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
-from mi_lightning.judging.speech_judge import SpeechJudge, is_speech
-from mi_lightning.lightning.callbacks.vocoder import GriffinLim, VocoderStage
+from mi_lightning.judging.speech_judge import SpeechJudge
+from mi_lightning.nn.vocoder import GriffinLimVocoder
 from mi_lightning.targets import BlackBox, WhiteBox
 from mi_lightning.targets.defenses import Rounding
-from tests.judging.conftest import StandIns
 from tests.judging.voices import RATE, ToneEar, ToneSpeakers, tone
 
 HERTZ = (200.0, 300.0, 2000.0, 3000.0)
@@ -32,7 +30,7 @@ def judge(**settings: object) -> SpeechJudge:
         "evaluator": ToneEar(sharpness=15.0).eval(),
         "references": ToneSpeakers(),
         "target": WhiteBox(ToneEar()),
-        "vocoder": VocoderStage(Mute(), None),
+        "vocoder": Mute(),
     } | settings
     return SpeechJudge(plain.pop("evaluator"), plain.pop("references"), **plain)
 
@@ -108,10 +106,10 @@ def test_a_single_chunk_is_judged_repeated_too(found):
 
 def test_griffin_lim_is_the_vocoder_if_none_is_given(found):
     verdict = judge(vocoder=None)
-    assert isinstance(verdict._stage, GriffinLim)
+    assert isinstance(verdict.vocoder, GriffinLimVocoder)
     judged = verdict.judge(found())
     assert judged.summary["vocoder_evaluator_top1"] == 1.0  # a tone survives
-    assert judged.description["vocoder"] == "GriffinLim"
+    assert judged.description["vocoder"] == "GriffinLimVocoder"
 
 
 def test_a_black_box_tells_no_dvectors(found):
@@ -152,9 +150,3 @@ def test_rates_must_agree():
     ear.sample_rate = 8000
     with pytest.raises(InputError, match=r"expected an evaluator and data of one sample rate, got \[8000, 16000\]"):
         judge(evaluator=ear)
-
-
-def test_pictures_are_no_speech():
-    assert is_speech(None, ToneSpeakers())
-    assert is_speech(ToneEar(), None)
-    assert not is_speech(SoftmaxRegression(input_shape=(1, 12, 10), num_classes=5), StandIns())

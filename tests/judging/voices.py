@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.classifiers.speech import SpeechClassifier
-from mi_lightning.data.speech.base import Recording, Sex, SpeakerDataModule
+from mi_lightning.data.speech import Recording, Sex, SpeakerDataModule
 
 RATE = 16000
 
@@ -29,8 +27,7 @@ class ToneSpeakers(SpeakerDataModule):
     def __init__(
         self, hertz: Sequence[float] = (200.0, 300.0, 2000.0, 3000.0), utterances: int = 4, **given: Any
     ) -> None:
-        cache = str(Path(tempfile.gettempdir()) / "mi_lightning_tests")  # not the user's own
-        super().__init__(trim_db=None, normalise=False, **{"cache_dir": cache} | given)
+        super().__init__(trim_db=None, normalise=False, **given)
         self.hertz, self.each = tuple(hertz), utterances
 
     def settings(self) -> dict[str, Any]:

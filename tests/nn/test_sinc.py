@@ -9,8 +9,9 @@ import pytest
 import torch
 from scipy.signal import firwin
 
+from mi_lightning.audio.mel import hz_to_mel, mel_to_hz
 from mi_lightning.errors import InputError
-from mi_lightning.nn.sinc import SincConv1d, hz_to_mel, mel_to_hz, strided_conv1d
+from mi_lightning.nn.sinc import SincConv1d, strided_conv1d
 
 RATE = 16000
 

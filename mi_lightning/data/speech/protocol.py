@@ -22,12 +22,16 @@ class Speakers(Protocol):
         """Return label and waveform, shape (1, samples), of each utterance of ``"train"`` or ``"test"``."""
 
 
-def speech_of(data: object, flag: str = "--data") -> Speakers:
+def speech_of(data: object, field: str = "data") -> Speakers:
     """Return data as speakers.
+
+    Args:
+        data: Data of whatever kind.
+        field: Argument that was given them, for the error.
 
     Raises:
         InputError: If they are of something else.
     """
     if not isinstance(data, Speakers):
-        raise InputError("data of speakers (utterances, sexes, sample_rate)", type(data).__name__, flag)
+        raise InputError("data of speakers (utterances, sexes, sample_rate)", type(data).__name__, field)
     return data

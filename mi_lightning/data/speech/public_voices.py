@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mi_lightning.data.speech.base import Recording, Sex, SpeakerDataModule
+from mi_lightning.data.speech.base import Sex, SpeakerDataModule
+from mi_lightning.data.speech.cache import Recording
 from mi_lightning.data.speech.voices import SENTENCES, speak
 from mi_lightning.errors import InputError
 
@@ -43,8 +44,6 @@ class PublicVoices(SpeakerDataModule):
         MIError: On first use, if espeak-ng is not installed.
     """
 
-    flag = "references"
-
     def __init__(self, *, sentences: int = 8, sample_rate: int = 16000, cache_dir: str | None = None) -> None:
         """Check the number of sentences.
 
@@ -55,7 +54,7 @@ class PublicVoices(SpeakerDataModule):
         """
         super().__init__(split="first", sample_rate=sample_rate, cache_dir=cache_dir)
         if not 2 <= sentences <= len(SENTENCES):
-            raise InputError(f"2 <= sentences <= {len(SENTENCES)}", sentences, "sentences of PublicVoices")
+            raise InputError(f"2 <= sentences <= {len(SENTENCES)}", sentences, "sentences")
         self.sentences = sentences
 
     def settings(self) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mi_lightning.data.base import Split
-from mi_lightning.data.speech.base import Recording, Sex, SpeakerDataModule
+from mi_lightning.data.speech.base import Sex, SpeakerDataModule
+from mi_lightning.data.speech.cache import Decoded, Recording
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.extras import load_espeakng
 
@@ -190,67 +190,20 @@ class SyntheticVoices(SpeakerDataModule):
         voices: How many voices, 2 to 20.
         sentences: How many sentences each of them reads, 2 to 24.
         variation: Greatest change of speed and of pitch, as a part of what is usual for the voice.
-        split: See `SpeakerDataModule` for this and the other arguments.
-        split_seed: Seed of the random split.
-        test_fraction: Part of each voice's sentences that is for testing.
-        batch_size: Chunks in a training batch.
-        order_seed: Seed of the chunks drawn to train.
-        batches_per_epoch: Training batches in an epoch.
-        sample_rate: Rate, Hz; espeak-ng speaks at 22050 Hz.
-        chunk_seconds: Length of a sample.
-        train_seconds: Length of the chunks to train on.
-        gain: Greatest change of the gain of a training chunk.
-        trim_db: Silence to cut at the ends, in decibels below the loudest 20 ms.
-        normalise: Whether the greatest amplitude of each sentence becomes 1.
-        cache_dir: Folder for the decoded audio.
+        **speech: The arguments of `SpeakerDataModule`; espeak-ng speaks at 22050 Hz.
 
     Raises:
         InputError: If there are not so many voices or sentences.
         MIError: On first use, if espeak-ng is not installed.
     """
 
-    flag = "--data"
-
-    def __init__(
-        self,
-        voices: int = 20,
-        sentences: int = 24,
-        variation: float = 0.1,
-        *,
-        split: Split = "random",
-        split_seed: int = 0,
-        test_fraction: float = 0.2,
-        batch_size: int = 128,
-        order_seed: int | None = None,
-        batches_per_epoch: int | None = None,
-        sample_rate: int = 16000,
-        chunk_seconds: float = 0.2,
-        train_seconds: float | None = None,
-        gain: float = 0.2,
-        trim_db: float | None = 40.0,
-        normalise: bool = True,
-        cache_dir: str | None = None,
-    ) -> None:
-        super().__init__(
-            split=split,
-            split_seed=split_seed,
-            test_fraction=test_fraction,
-            batch_size=batch_size,
-            order_seed=order_seed,
-            batches_per_epoch=batches_per_epoch,
-            sample_rate=sample_rate,
-            chunk_seconds=chunk_seconds,
-            train_seconds=train_seconds,
-            gain=gain,
-            trim_db=trim_db,
-            normalise=normalise,
-            cache_dir=cache_dir,
-        )
+    def __init__(self, voices: int = 20, sentences: int = 24, variation: float = 0.1, **speech: Any) -> None:
+        super().__init__(**speech)
         for name, value, most in (("voices", voices, len(VOICES)), ("sentences", sentences, len(SENTENCES))):
             if not 2 <= value <= most:
-                raise InputError(f"2 <= {name} <= {most}", value, f"--data.{name}")
+                raise InputError(f"2 <= {name} <= {most}", value, name)
         if not 0 <= variation <= 0.5:
-            raise InputError("0 <= variation <= 0.5", variation, "--data.variation")
+            raise InputError("0 <= variation <= 0.5", variation, "variation")
         self.voices, self.sentences, self.variation = voices, sentences, variation
         self._engine: tuple[str, Espeak] | None = None
 
@@ -277,7 +230,7 @@ class SyntheticVoices(SpeakerDataModule):
         )
         return samples[:, None] / 32768, engine.rate
 
-    def decode(self) -> tuple[NDArray[np.int16], dict[str, Any]]:
+    def decode(self) -> Decoded:
         """Speak every sentence."""
         try:
             return super().decode()

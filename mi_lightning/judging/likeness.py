@@ -7,6 +7,7 @@ many reconstructions, expand the original; nothing here copies it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -180,3 +181,23 @@ def ssim(reconstruction: Tensor, original: Tensor, *, data_range: float = 1.0) -
     luminance = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
     similarity: Tensor = luminance * (2 * covariance + c2) / (variance + c2)
     return similarity.flatten(1).mean(1)
+
+
+#: Every measure by its name in results: it takes reconstructions, originals and the width of the input range.
+MEASURES: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "mse": lambda x, y, _: mse(x, y),
+    "nrmse": lambda x, y, _: nrmse(x, y),
+    "psnr": lambda x, y, data_range: psnr(x, y, data_range=data_range),
+    "ssim": lambda x, y, data_range: ssim(x, y, data_range=data_range),
+}
+
+
+def defined_for(names: Sequence[str], shape: Sequence[int]) -> tuple[str, ...]:
+    """Those of some measures that are defined for inputs of a shape: SSIM asks for (channels, height, width).
+
+    Example:
+        >>> defined_for(("mse", "ssim"), (1, 112, 92)), defined_for(("mse", "ssim"), (300,))
+        (('mse', 'ssim'), ('mse',))
+    """
+    image = len(shape) == 3 and min(shape[1:]) >= 3
+    return tuple(name for name in names if name != "ssim" or image)

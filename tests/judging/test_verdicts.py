@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mi_lightning.errors import InputError
-from mi_lightning.judging.identity import (
+from mi_lightning.judging.verdicts import (
     EvaluatorAccuracy,
     Identification,
     features_and_logits,

@@ -7,7 +7,7 @@ from skimage.metrics import mean_squared_error, normalized_root_mse, peak_signal
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from mi_lightning.errors import InputError
-from mi_lightning.judging.functional import into_range, mse, nrmse, psnr, ssim
+from mi_lightning.judging.likeness import into_range, mse, nrmse, psnr, ssim
 
 
 def pair(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,172 @@
+"""Recordings are decoded once: what was decoded is kept in a file that later runs map into memory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mi_lightning.audio.files import DamagedAudioError
+from mi_lightning.audio.prepare import prepare_audio
+from mi_lightning.data.speech.chunks import FULL_SCALE
+from mi_lightning.errors import InputError
+
+Part = Literal["train", "test"]
+#: All samples of a corpus one after the other, (samples,) int16, and the table of whose are where.
+Decoded = tuple[NDArray[np.int16], dict[str, Any]]
+
+_NAMED = 3  # recordings that an error names before it counts the rest
+_VERSION = 1  # of the files in the cache
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a corpus, not yet read.
+
+    Attributes:
+        speaker: Name of the speaker.
+        name: Name of the recording, the same on every machine.
+        path: File; None if it has none.
+        part: Where the corpus puts it; None if the split decides.
+    """
+
+    speaker: str
+    name: str
+    path: Path | None = None
+    part: Part | None = None
+
+
+def cache_folder(given: str | None = None) -> Path:
+    """Folder for decoded audio: ``given``, or ``mi_lightning`` in the user's cache folder."""
+    if given is not None:
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "mi_lightning"
+
+
+def cache_key(recordings: Sequence[Recording], kind: str, settings: dict[str, Any]) -> str:
+    """Name of decoded audio in the cache: it changes with the files (size, time) and with what decodes them.
+
+    Args:
+        recordings: What is decoded.
+        kind: Class of the data.
+        settings: Plain values that change the decoded audio.
+    """
+    files = []
+    for recording in recordings:
+        state = None if recording.path is None else recording.path.stat()
+        stamp = None if state is None else (str(recording.path), state.st_size, state.st_mtime_ns)
+        files.append((recording.speaker, recording.name, recording.part, stamp))
+    content = json.dumps([_VERSION, kind, settings, files])
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+def open_decoded(folder: Path, decode: Callable[[], Decoded]) -> Decoded:
+    """Map decoded audio into memory, decoding it first if no earlier run has, or if what it left is damaged.
+
+    Args:
+        folder: Where it is kept, a folder of its own.
+        decode: Decodes it.
+    """
+    with contextlib.suppress(OSError, ValueError):  # not there yet, or damaged: it is made anew
+        return _map(folder, json.loads((folder / "table.json").read_text(encoding="utf-8")))
+    audio, table = decode()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        try:
+            np.save(partial / "audio.npy", audio)
+            (partial / "table.json").write_text(json.dumps(table), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there
+            with contextlib.suppress(OSError):  # another process was quicker: its copy is as good
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return _map(folder, table)
+    except OSError as error:
+        warnings.warn(
+            f"decoded audio is not kept, it will be decoded again next time: {folder.parent}: {error.strerror} "
+            "(cache_dir)",
+            stacklevel=2,
+        )
+        return audio, table
+
+
+def _map(folder: Path, table: dict[str, Any]) -> Decoded:
+    return np.load(folder / "audio.npy", mmap_mode="r"), table
+
+
+def decode_recordings(
+    recordings: Sequence[Recording],
+    read: Callable[[Recording], tuple[NDArray[np.float64], int]],
+    *,
+    sample_rate: int,
+    trim_db: float | None,
+    normalise: bool,
+    place: str = "",
+    field: str = "",
+) -> Decoded:
+    """Read and prepare every recording: all samples one after the other, and whose are where.
+
+    Args:
+        recordings: What is decoded.
+        read: Gives samples (samples, channels) and the rate in Hz of one.
+        sample_rate: Rate that is wanted, Hz.
+        trim_db: See `mi_lightning.audio.prepare_audio` for this and the next.
+        normalise: Whether the greatest amplitude of each recording becomes 1.
+        place: Where the recordings lie, for errors, as ``" in /speech"``.
+        field: Argument that names them, for errors.
+
+    Raises:
+        InputError: If some cannot be used; it names them.
+    """
+    pieces: list[NDArray[np.int16]] = []
+    rows: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    rates: set[int] = set()
+    stereo = position = 0
+    for recording in recordings:
+        try:
+            samples, rate = read(recording)
+            audio = prepare_audio(samples, rate, sample_rate=sample_rate, trim_db=trim_db, normalise=normalise)
+        except DamagedAudioError as error:
+            damaged.append(f"{recording.name} ({error})")
+            continue
+        if rate < sample_rate:
+            rates.add(rate)
+        stereo += samples.shape[1] > 1
+        pieces.append(np.round(audio * FULL_SCALE).astype(np.int16))
+        stop = position + len(audio)
+        rows.append({"speaker": recording.speaker, "name": recording.name, "part": recording.part})
+        rows[-1] |= {"start": position, "stop": stop}
+        position = stop
+    if damaged:
+        raise InputError(f"{len(recordings)} recordings{place} that can be used", f"damaged: {some(damaged)}", field)
+    if rates:
+        warnings.warn(
+            f"some recordings have a rate of {', '.join(map(str, sorted(rates)))} Hz and are resampled to "
+            f"{sample_rate} Hz: what their upper band lacks may give speakers away (sample_rate)",
+            stacklevel=2,
+        )
+    if stereo:
+        warnings.warn(f"{stereo} recordings have several channels, which are averaged", stacklevel=2)
+    flat = np.concatenate(pieces)
+    digest = hashlib.sha256(json.dumps(rows).encode())
+    digest.update(flat.tobytes())
+    return flat, {"sha256": digest.hexdigest(), "recordings": rows}
+
+
+def some(names: Sequence[str]) -> str:
+    """Name the first few and count the others."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

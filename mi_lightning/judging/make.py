@@ -1,0 +1,164 @@
+"""The right judge for what was attacked, and the refusal of judges whose word would be worth nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from mi_lightning.attacks.result import InversionResult
+from mi_lightning.checkpoint import weights_digest
+from mi_lightning.classifiers.base import Classifier
+from mi_lightning.data.base import Kind, Modality, PersonDataModule, modality_of
+from mi_lightning.errors import InputError
+from mi_lightning.judging.judge import Judge, Judgement
+from mi_lightning.judging.speech_judge import SpeechJudge
+from mi_lightning.targets.base import Target
+
+Attacked = Target | Classifier | None
+
+
+def _of_inputs(
+    evaluator: Classifier | None, references: PersonDataModule | None, _attacked: Attacked, _vocoder: nn.Module | None
+) -> Judge:
+    return Judge(evaluator, references)
+
+
+def _of_voices(
+    evaluator: Classifier | None, references: PersonDataModule | None, attacked: Attacked, vocoder: nn.Module | None
+) -> Judge:
+    return SpeechJudge(evaluator, references, target=attacked, vocoder=vocoder)
+
+
+#: Who judges inputs of each kind; a judge's class says by which measures of likeness (`Judge.likeness`).
+JUDGES: Mapping[Kind, Callable[[Classifier | None, PersonDataModule | None, Attacked, nn.Module | None], Judge]] = {
+    "picture": _of_inputs,
+    "sound": _of_voices,
+    "other": _of_inputs,
+}
+
+
+def make_judge(
+    target: Target,
+    *,
+    datamodule: PersonDataModule | None = None,
+    evaluator: Classifier | None = None,
+    evaluator_name: str = "",
+    vocoder: nn.Module | None = None,
+    open_classifier: Classifier | None = None,
+) -> Judge | None:
+    """Set up the references, and refuse what would make the judgement worthless.
+
+    Args:
+        target: What is attacked.
+        datamodule: Data that the target was trained on: the references.
+        evaluator: Independent classifier of the same people.
+        evaluator_name: What to call it in errors: its checkpoint.
+        vocoder: What voices pass through before they are judged once more; Griffin-Lim if None.
+        open_classifier: The classifier behind a target that hides it: the attacker is kept from it, the judge of
+            voices need not be.
+
+    Returns:
+        The judge; None if there is nothing to judge by.
+
+    Raises:
+        InputError: If the evaluator has the target's weights, or evaluator or references have another shape, other
+            people or another split than the target was trained with. Its field is ``"evaluator_ckpt"`` or ``"data"``.
+    """
+    if datamodule is None and evaluator is None:
+        return None
+    trained = target.describe().get("training", {}).get("data")
+    if evaluator is not None:
+        if weights_digest(evaluator) == target.fingerprint():
+            got = f"{evaluator_name or type(evaluator).__name__}, which has the target's weights"
+            raise InputError("an evaluator that is independent of the target", got, "evaluator_ckpt")
+        _same_people(target, evaluator, "evaluator_ckpt")
+        same_split(trained, evaluator.training_info.get("data"), "evaluator_ckpt")
+    if datamodule is not None:
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        _same_people(target, datamodule, "data")
+        same_split(trained, datamodule.describe(), "data")
+    attacked = target if open_classifier is None else open_classifier
+    try:
+        return JUDGES[_modality(datamodule, target).kind](evaluator, datamodule, attacked, vocoder)
+    except InputError as error:  # the judge knows its own arguments, the caller these
+        field = {"evaluator": "evaluator_ckpt", "references": "data"}.get(error.field, error.field)
+        raise InputError(error.expected, error.got, field) from error
+
+
+def judge(
+    result: InversionResult, references: PersonDataModule | None = None, evaluator: Classifier | None = None
+) -> Judgement:
+    """Judge what an attack found.
+
+    Args:
+        result: What it found.
+        references: Data that the target was trained on; set up if they are not yet.
+        evaluator: Independent classifier of the same people. That it is not the target cannot be seen here.
+
+    Returns:
+        Numbers for each row, for the whole attack, and for the controls; see `Judgement`.
+
+    Raises:
+        InputError: If neither is given, or evaluator, references and result do not fit each other: other people,
+            another shape, or an evaluator that was trained on another split, whose training images it would know.
+    """
+    if references is not None:
+        references.prepare_data()
+        references.setup("fit")
+        if evaluator is not None:
+            same_split(references.describe(), evaluator.training_info.get("data"), "evaluator", whose="references'")
+    by = references if references is not None else evaluator
+    if by is None:
+        raise InputError("references or an evaluator to judge by", None, "references")
+    return JUDGES[_modality(references, by).kind](evaluator, references, None, None).judge(result)
+
+
+def _modality(datamodule: PersonDataModule | None, known: Target | Classifier | PersonDataModule) -> Modality:
+    """Modality by the data, or by what is known of the inputs where there are none."""
+    return modality_of(known.input_shape, known.input_range) if datamodule is None else datamodule.modality
+
+
+def _same_people(target: Target, given: Classifier | PersonDataModule, field: str) -> None:
+    """Refuse an evaluator or data of other inputs or other people than the target's."""
+    _same("input shape", tuple(target.input_shape), tuple(given.input_shape), field)
+    _same("number of classes", target.num_classes, given.num_classes, field)
+    _same("people", tuple(target.class_names), tuple(given.class_names), field)
+
+
+def same_split(trained: object, given: object, field: str, *, whose: str = "target's") -> None:
+    """Refuse samples that were divided in another way: test samples would be taken for training samples.
+
+    Args:
+        trained: What the target was trained on, as its checkpoint describes it; anything else is not looked at.
+        given: What is to be compared, described likewise.
+        field: Argument that gave it. What differs of ``"data"`` is added, as in ``"data.split_seed"``.
+        whose: Whose samples `trained` describes, for the error.
+
+    Raises:
+        InputError: If the samples or their split differ.
+    """
+    if not isinstance(trained, dict) or not isinstance(given, dict):
+        return
+    keys = ["sha256", "split", "test_per_person", "test_fraction"]
+    if trained.get("split") == "random":
+        keys.append("split_seed")
+    for key in keys:
+        if key in trained and key in given:
+            name = "samples (sha256)" if key == "sha256" else f"training {key}"
+            at = f"{field}.{key}" if field == "data" and key != "sha256" else field
+            _same(name, trained[key], given[key], at, whose=whose)
+
+
+def _same(what: str, expected: object, got: object, field: str, *, whose: str = "target's") -> None:
+    """Refuse what differs."""
+    if expected != got:
+        raise InputError(f"the {whose} {what}, {_short(expected)}", _short(got), field)
+
+
+def _short(value: object) -> str:
+    """Render a value, long tuples by their ends."""
+    if isinstance(value, tuple) and len(value) > 6:
+        return f"{value[0]}..{value[-1]} ({len(value)})"
+    return str(value)
