@@ -162,3 +162,18 @@ def test_nothing_is_shown_of_what_nobody_knows():
     shown, modality, result = of("other")
     assert type(shown) is Media
     assert shown.pixels(result.reconstruction, modality) is None
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+def test_a_sheet_with_references_of_ones_own(kind):
+    shown, modality, result = of(kind)
+    chosen = torch.tensor([1, 2])
+    bare, beside = (
+        shown.sheet(result, None, chosen, modality, references)
+        for references in (None, result.reconstruction[chosen].flip(-1))
+    )
+    if kind == "other":
+        assert bare is beside is None
+        return
+    with Image.open(io.BytesIO(bare)) as narrow, Image.open(io.BytesIO(beside)) as wide:
+        assert (np.asarray(wide) != 255).sum() > (np.asarray(narrow) != 255).sum()  # more is drawn

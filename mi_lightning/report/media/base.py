@@ -107,6 +107,25 @@ class Media:
         """
         return {}
 
+    def sheet(
+        self,
+        result: InversionResult,
+        judgement: Judgement | None,
+        chosen: Tensor,
+        modality: Modality,
+        references: Tensor | None = None,
+    ) -> bytes | None:
+        """The contact sheet, a PNG file: what was found of each person beside what is known; None if none can be drawn.
+
+        Args:
+            result: What the attack found.
+            judgement: What the judge said of it, if there was one.
+            chosen: Row of the best restart of each label, shape (L,), int64.
+            modality: What was found.
+            references: What each of these people is like, shape (L, *input_shape); as the judge says if None.
+        """
+        return None
+
     def introduce(
         self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality
     ) -> None:

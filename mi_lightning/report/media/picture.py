@@ -42,12 +42,25 @@ class Pictures(Media):
     def files(
         self, result: InversionResult, judgement: Judgement | None, chosen: Tensor, modality: Modality
     ) -> dict[str, bytes]:
-        """The contact sheet: the best reconstruction of each person beside the mean of the training images."""
+        """The contact sheet."""
+        return {"reconstructions.png": self.sheet(result, judgement, chosen, modality)}
+
+    def sheet(
+        self,
+        result: InversionResult,
+        judgement: Judgement | None,
+        chosen: Tensor,
+        modality: Modality,
+        references: Tensor | None = None,
+    ) -> bytes:
+        """The mean of the training images, the reconstruction, and if need be the same with its contrast stretched."""
+        if references is None and judgement is not None and judgement.reference_mean is not None:
+            references = judgement.reference_mean[chosen]
         found = result.reconstruction[chosen]
         shown = self.pixels(found, modality)
         beside, legend = [shown], "What the classifier gave away."
-        if judgement is not None and judgement.reference_mean is not None:
-            beside.insert(0, self.pixels(judgement.reference_mean[chosen], modality))
+        if references is not None:
+            beside.insert(0, self.pixels(references, modality))
             legend = "From the left: mean of the person's training images; what the classifier gave away."
         if pictures.faint(shown):
             beside.append(pictures.stretched(shown))
@@ -56,8 +69,7 @@ class Pictures(Media):
         outside = pictures.outside_range(found, modality.value_range)
         scale = f"Shown from {low:g} (black) to {high:g} (white)"
         scale += f"; {outside:.1%} of the values lie outside: such pictures are stretched into it." if outside else "."
-        sheet = contact_sheet(beside, result, judgement, chosen, noun="reconstructions", lines=[legend, scale])
-        return {"reconstructions.png": sheet}
+        return contact_sheet(beside, result, judgement, chosen, noun="reconstructions", lines=[legend, scale])
 
     def introduce(
         self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality

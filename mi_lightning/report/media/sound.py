@@ -67,9 +67,23 @@ class Voices(Media):
             stem = f"audio/{result.label[row]:03d}_{re.sub(r'[^A-Za-z0-9-]+', '_', result.name[row])}"
             for name, wave in waves.items():
                 files[f"{stem}.wav" if name == "found" else f"{stem}_{name}.wav"] = sound.wav(wave[row], rate)
+        return files | {"spectrograms.png": self.sheet(result, judgement, chosen, modality)}
+
+    def sheet(
+        self,
+        result: InversionResult,
+        judgement: Judgement | None,
+        chosen: Tensor,
+        modality: Modality,
+        references: Tensor | None = None,
+    ) -> bytes:
+        """Spectrograms: real speech, what was found, and the same after the vocoder."""
+        rate, waves = _rate(modality), self.players(result, judgement)
+        if references is None and "real" in waves:
+            references = waves["real"][chosen]
         beside, legend = [self.pixels(result.reconstruction[chosen], modality)], "What the classifier gave away."
-        if "real" in waves:
-            beside.insert(0, self.pixels(waves["real"][chosen], modality))
+        if references is not None:
+            beside.insert(0, self.pixels(references, modality))
             legend = "From the left: real speech of the person; what the classifier gave away"
             if "vocoder" in waves:
                 beside.append(self.pixels(waves["vocoder"][chosen], modality))
@@ -77,8 +91,7 @@ class Voices(Media):
             legend += "."
         seconds = result.reconstruction.shape[-1] / rate
         scale = f"{seconds:g} s to the right, 0 to {rate / 2000:g} kHz upwards."
-        sheet = contact_sheet(beside, result, judgement, chosen, noun="voices", lines=[legend, scale])
-        return files | {"spectrograms.png": sheet}
+        return contact_sheet(beside, result, judgement, chosen, noun="voices", lines=[legend, scale])
 
     def introduce(
         self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality
