@@ -15,13 +15,12 @@ from mi_lightning.attacks.estimators.autograd import Autograd
 from mi_lightning.attacks.estimators.finite_difference import FiniteDifference
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.priors.total_variation import TotalVariation
-from mi_lightning.attacks.problem import Objective
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import Rows, RowState
 from mi_lightning.attacks.spaces.latent import LatentSpace
 from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers import StackedDAE
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.lightning.callbacks.base import InversionCallback
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets import BlackBox, WhiteBox
@@ -88,9 +87,9 @@ def test_the_cost_looks_at_the_code_or_at_the_decoded_picture(dae, target):
             (NegativeLogConfidence(), -logits.log_softmax(1)),
             (OneMinusConfidence(), 1 - logits.softmax(1)),
         ):
-            total, bare = Objective(target, space, cost, ())(z, label)
-            torch.testing.assert_close(bare, value[torch.arange(3), label])
-            assert torch.equal(total, bare)
+            total, loss = Problem(target, space, cost)(z, label, Rows.grid(label.tolist(), 1, seed=0))
+            torch.testing.assert_close(loss, value[torch.arange(3), label])
+            assert torch.equal(total, loss)
         torch.testing.assert_close(space.decode(z), picture)
 
 
@@ -98,15 +97,16 @@ def test_priors_look_at_the_decoded_picture_either_way(dae, target):
     z, label, prior = torch.rand(3, CODE), torch.tensor([0, 4, 6]), TotalVariation(weight=0.5)
     for look_at in ("code", "image"):
         space = bound(LatentSpace(look_at=look_at), target)
-        total, bare = Objective(target, space, NegativeLogConfidence(), [prior])(z, label)
-        torch.testing.assert_close(total - bare, prior(dae.decode(z).clamp(0, 1)))
+        problem = Problem(target, space, NegativeLogConfidence(), [prior])
+        total, loss = problem(z, label, Rows.grid(label.tolist(), 1, seed=0))
+        torch.testing.assert_close(total - loss, prior(dae.decode(z).clamp(0, 1)))
 
 
 @pytest.mark.parametrize("look_at", ["code", "image"])
 def test_a_code_is_one_query_of_the_target(target, look_at):
     space = bound(LatentSpace(look_at=look_at), target)
-    objective = Objective(target, space, NegativeLogConfidence(), [TotalVariation()])
-    objective(torch.zeros(5, CODE), torch.zeros(5, dtype=torch.int64))
+    problem = Problem(target, space, NegativeLogConfidence(), [TotalVariation()])
+    problem(torch.zeros(5, CODE), torch.zeros(5, dtype=torch.int64), Rows.grid([0], 5, seed=0))
     assert target.queries == 5
     result = attack(target, space=LatentSpace(look_at=look_at), max_iterations=3)
     assert result.queries.tolist() == [4] * PEOPLE
@@ -116,8 +116,8 @@ def test_a_code_is_one_query_of_the_target(target, look_at):
 def test_gradient_on_the_code_is_that_of_the_last_layer(dae, target):
     """d(-log p_k)/dz = W^T (p - e_k)."""
     z, label = torch.rand(3, CODE), torch.tensor([1, 2, 3])
-    objective = Objective(target, bound(LatentSpace(), target), NegativeLogConfidence(), ())
-    evaluation = Autograd().evaluate(objective, z, Rows.grid([1, 2, 3], 1, seed=0), label)
+    problem = Problem(target, LatentSpace(), NegativeLogConfidence())
+    evaluation = Autograd().evaluate(problem, z, RowState(Rows.grid([1, 2, 3], 1, seed=0), z))
     expected = (dae.head(z).softmax(1) - torch.eye(PEOPLE)[label]) @ dae.head.weight
     torch.testing.assert_close(evaluation.gradient, expected)
 
@@ -220,14 +220,9 @@ def test_own_decoders_behind_a_defense_serve_pictures_but_not_codes(dae):
 def test_the_decoder_is_frozen_and_stays_in_evaluation_mode(classifier):
     decoder = nn.Sequential(nn.Dropout(0.5), Decoder())
     space = LatentSpace(decoder=decoder, code_size=3, look_at="image")
-    seen = []
-
-    class Watch(InversionCallback):
-        def on_iteration_end(self, trainer, inversion, iteration, cost):
-            seen.append(decoder.training)
-
-    attack(WhiteBox(classifier), [Watch()], space=space, max_iterations=2)
-    assert seen == [False, False]
+    attack(WhiteBox(classifier), space=space, max_iterations=2)
+    space.train()  # as Lightning does with all modules
+    assert not any(module.training for module in decoder.modules())
     assert not any(parameter.requires_grad for parameter in decoder.parameters())
 
 

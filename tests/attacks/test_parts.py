@@ -21,12 +21,11 @@ from mi_lightning.attacks.initializers.given_image import GivenImage
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.priors.l2 import L2
 from mi_lightning.attacks.priors.total_variation import TotalVariation
-from mi_lightning.attacks.problem import Objective
-from mi_lightning.attacks.rows import Rows, parse_labels
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.rows import Rows, RowState, copy_rows_, parse_labels
 from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
-from mi_lightning.lightning.module import copy_rows_
 from mi_lightning.targets import WhiteBox
 
 NAMES = [f"s{k}" for k in range(1, 13)]
@@ -176,18 +175,18 @@ def test_autograd_is_the_gradient_of_each_row_alone(classifier):
     target = WhiteBox(classifier)
     space = PixelSpace()
     space.bind(target)
-    objective = Objective(target, space, OneMinusConfidence(), [L2(weight=0.3)])
+    problem = Problem(target, space, OneMinusConfidence(), [L2(weight=0.3)])
     rows = Rows.grid([0, 2, 5], 1, seed=0)
     z = torch.rand(3, 1, 6, 5)
-    evaluation = Autograd().evaluate(objective, z, rows, rows.label)
-    weight = classifier.head.weight
+    evaluation = Autograd().evaluate(problem, z, RowState(rows, z))
+    weight = classifier.head.weight.detach()
     for k, label in enumerate(rows.label.tolist()):
-        p = torch.softmax(classifier(z[k : k + 1]), -1)[0]
+        p = torch.softmax(classifier(z[k : k + 1]), -1)[0].detach()
         onehot = torch.eye(7)[label]
         analytic = p[label] * (weight.T @ (p - onehot)) + 0.6 * (z[k].flatten() - 0.5)
         torch.testing.assert_close(evaluation.gradient[k].flatten(), analytic, atol=1e-5, rtol=1e-4)
-        assert float(evaluation.bare[k]) == pytest.approx(1 - float(p[label]), abs=1e-6)
-        assert float(evaluation.cost[k] - evaluation.bare[k]) == pytest.approx(
+        assert float(evaluation.identity_loss[k]) == pytest.approx(1 - float(p[label]), abs=1e-6)
+        assert float(evaluation.total[k] - evaluation.identity_loss[k]) == pytest.approx(
             0.3 * float((z[k] - 0.5).square().sum()), abs=1e-5
         )
 

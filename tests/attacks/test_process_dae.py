@@ -9,12 +9,11 @@ import torch
 
 from mi_lightning.attacks.attack import Attack
 from mi_lightning.attacks.costs.negative_log_confidence import NegativeLogConfidence
-from mi_lightning.attacks.projections import ProcessDAE, Projection
-from mi_lightning.attacks.result import InversionResult
-from mi_lightning.attacks.rows import RowState
+from mi_lightning.attacks.problem import Problem
+from mi_lightning.attacks.projections.process_dae import ProcessDAE
+from mi_lightning.attacks.rows import Rows, RowState
 from mi_lightning.attacks.spaces.latent import LatentSpace
 from mi_lightning.attacks.spaces.pixel import PixelSpace
-from mi_lightning.attacks.stopping import StopRule
 from mi_lightning.classifiers import SoftmaxRegression, StackedDAE
 from mi_lightning.errors import InputError
 from mi_lightning.targets import WhiteBox
@@ -32,33 +31,18 @@ def make_dae(shape: tuple[int, ...] = SHAPE, input_range: tuple[float, float] = 
     return model
 
 
-def invert(target: WhiteBox, parts: list[object], *, space: object = None, labels="all", **settings) -> InversionResult:
-    """Attack with projections and stop rules, without Lightning."""
-    attack = Attack(
-        **({"cost": NegativeLogConfidence(), "max_iterations": 7, "space": space or LatentSpace()} | settings)
-    )
-    engine = attack.engine(target, parts)
-    target.restart()
-    for _ in engine.run(attack.rows(labels, target.class_names), attack.report_every):
-        pass
-    return engine.result
+def bound(process: ProcessDAE, classifier: torch.nn.Module, space: object = None) -> ProcessDAE:
+    process.bind(Problem(WhiteBox(classifier), space or LatentSpace(), NegativeLogConfidence()))
+    return process
 
 
-class Codes(Projection):
-    """Keeps the codes before and after whatever projection comes between two of these."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.seen: list[torch.Tensor] = []
-        self.active: list[torch.Tensor] = []
-
-    def apply(self, z: torch.Tensor) -> torch.Tensor:
-        return z
-
-    def __call__(self, z: torch.Tensor, state: RowState) -> torch.Tensor:
-        self.seen.append(z.detach().clone())
-        self.active.append(state.active.clone())
-        return z
+def at(iteration: int, codes: torch.Tensor, active: list[bool] | None = None) -> RowState:
+    """An attack in the middle of an iteration."""
+    state = RowState(Rows.grid(range(PEOPLE), 1, seed=0), codes)
+    state.iteration = iteration
+    if active is not None:
+        state.active = torch.tensor(active)
+    return state
 
 
 def plainly(code: torch.Tensor, dae: StackedDAE, h: float, template: int, search: int, sigma: float, amount: float):
@@ -90,37 +74,41 @@ def plainly(code: torch.Tensor, dae: StackedDAE, h: float, template: int, search
 )
 def test_is_algorithm_2(settings, input_range):
     dae = make_dae(input_range=input_range)
-    before, after = Codes(), Codes()
+    process = bound(ProcessDAE(every=3, **settings), dae)
+    old = torch.rand(PEOPLE, CODE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for iteration in (1, 2):
+        assert torch.equal(process(old, at(iteration, old)), old)
+    new = process(old, at(3, old))
     with torch.no_grad():
-        invert(WhiteBox(dae), [before, ProcessDAE(every=3, **settings), after])
-        for iteration, (old, new) in enumerate(zip(before.seen, after.seen, strict=True), start=1):
-            expected = torch.stack([plainly(code, dae, *settings.values()) for code in old])
-            if iteration % 3 == 0:
-                torch.testing.assert_close(new, expected, rtol=0, atol=2e-4)
-                assert (new - old).abs().amax(1).min() > 0.01
-            else:
-                assert torch.equal(new, old)
+        expected = torch.stack([plainly(code, dae, *settings.values()) for code in old])
+    torch.testing.assert_close(new, expected, rtol=0, atol=2e-4)
+    assert (new - old).abs().amax(1).min() > 0.01
 
 
-def test_only_active_rows_are_projected():
-    class Stop(StopRule):
-        reason = "interrupted"
-
-        def __call__(self, cost):
-            return torch.tensor([True, False, False, True, False])
-
-    before, after = Codes(), Codes()
-    invert(WhiteBox(make_dae()), [before, ProcessDAE(every=2), after, Stop()])
-    active = before.active[1]
-    assert active.tolist() == [False, True, True, False, True]
-    changed = (after.seen[1] != before.seen[1]).any(1)
-    assert changed.tolist() == active.tolist()
+def test_only_active_rows_are_projected_and_each_for_itself():
+    process, codes = bound(ProcessDAE(every=2), make_dae()), torch.rand(PEOPLE, CODE)
+    active = [False, True, True, False, True]
+    some, everybody = process(codes, at(2, codes, active)), process(codes, at(4, codes))
+    assert (some != codes).any(1).tolist() == active
+    torch.testing.assert_close(some[torch.tensor(active)], everybody[torch.tensor(active)])
 
 
-def test_a_row_does_not_depend_on_the_others():
-    together = invert(WhiteBox(make_dae()), [ProcessDAE(every=2)]).candidate
-    alone = invert(WhiteBox(make_dae()), [ProcessDAE(every=2)], labels=3).candidate
-    torch.testing.assert_close(alone[0], together[3])
+def test_an_attack_projects_what_it_evaluates():
+    """Codes that a projection brings to a point are found there."""
+    dae, seen = make_dae(), []
+
+    class Looking(ProcessDAE):
+        def apply(self, z: torch.Tensor) -> torch.Tensor:
+            seen.append(super().apply(z))
+            return seen[-1]
+
+    attack = Attack(space=LatentSpace(), cost=NegativeLogConfidence(), projections=[Looking(every=1)], max_iterations=3)
+    result = attack.run(WhiteBox(dae))
+    assert len(seen) == 3
+    iterates = torch.stack([torch.zeros(PEOPLE, CODE), *seen])
+    with torch.no_grad():
+        costs = -dae.head(iterates).log_softmax(-1)[:, torch.arange(PEOPLE), torch.arange(PEOPLE)]
+    torch.testing.assert_close(result.cost, costs.min(0).values)
 
 
 def test_takes_noise_out_and_keeps_what_is_smooth():
@@ -180,26 +168,19 @@ def test_bad_arguments(settings, words):
 
 
 def test_a_space_that_is_not_latent():
-    words = r"^expected a LatentSpace for ProcessDAE, got PixelSpace \(space\)$"
-    with pytest.raises(InputError, match=words):
-        invert(WhiteBox(make_dae()), [ProcessDAE()], space=PixelSpace())
+    with pytest.raises(InputError, match=r"^expected a LatentSpace for ProcessDAE, got PixelSpace \(space\)$"):
+        bound(ProcessDAE(), make_dae(), PixelSpace())
 
 
-def test_a_target_without_decoders():
-    softmax = SoftmaxRegression(input_shape=SHAPE, num_classes=PEOPLE)
-    with pytest.raises(InputError, match=r"^expected a LatentSpace for ProcessDAE, got PixelSpace"):
-        invert(WhiteBox(softmax), [ProcessDAE()], space=PixelSpace())
-    with pytest.raises(InputError, match=r"\(StackedDAE\).*got .*SoftmaxRegression"):
-        invert(WhiteBox(softmax), [ProcessDAE()])
+def test_a_decoder_without_an_encoder():
     decoder = torch.nn.Sequential(torch.nn.Linear(4, 480), torch.nn.Unflatten(1, SHAPE))
     space = LatentSpace(decoder=decoder, code_size=4, look_at="image")
     with pytest.raises(
         InputError, match=r"^expected .*own autoencoder for ProcessDAE, got a decoder without an encoder"
     ):
-        invert(WhiteBox(softmax), [ProcessDAE()], space=space)
+        bound(ProcessDAE(), SoftmaxRegression(input_shape=SHAPE, num_classes=PEOPLE), space)
 
 
 def test_inputs_that_are_no_pictures():
-    dae = make_dae(shape=(60,))
     with pytest.raises(InputError, match=r"expected a target of pictures \(channels, height, width\).*got \(60,\)"):
-        invert(WhiteBox(dae), [ProcessDAE()])
+        bound(ProcessDAE(), make_dae(shape=(60,)))

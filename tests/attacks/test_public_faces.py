@@ -333,7 +333,7 @@ def test_norm_of_the_code_is_of_the_code_and_not_of_the_picture(weights):
     expected = math.log(3) + result.candidate.square().sum(1)
     torch.testing.assert_close(result.cost, expected)
     # gradient descent on |z|^2 at rate 0.01: each step takes 2 %
-    start = decoding(weights).start(Rows.grid([0, 1, 2], 1, seed=0), (7,), (-1.0, 1.0))
+    start = decoding(weights).initializer(Rows.grid([0, 1, 2], 1, seed=0), (7,), (-1.0, 1.0))
     torch.testing.assert_close(result.candidate, start * 0.98**20)
 
 

@@ -95,6 +95,24 @@ def test_every_window_ends_where_the_next_begins_to_matter(speakers):
     assert (space.windows - 1) * STRIDE + CHUNK >= CHUNK // 2 + SAMPLES
 
 
+def test_a_run_goes_on_from_its_state(speakers):
+    def windows(interrupted: bool) -> torch.Tensor:
+        space, found = SlidingWindows(**SETTINGS), torch.Generator().manual_seed(1)
+        space.bind(WhiteBox(speakers))
+        best = space.initial(Rows.grid(range(SPEAKERS), 1, seed=4))
+        for window in range(space.windows - 1):
+            best = space.next_window(window, best + torch.rand(best.shape, generator=found))
+            if interrupted:
+                state = space.run_state()
+                space.next_window(window + 1, torch.zeros_like(best))  # does not reach the saved state
+                space = SlidingWindows(**SETTINGS)
+                space.bind(WhiteBox(speakers))
+                space.load_run_state(state)
+        return space.finish(space.windows - 1, best)
+
+    assert torch.equal(windows(True), windows(False))
+
+
 def test_queries_and_iterations_are_summed_over_windows(speakers):
     target = WhiteBox(speakers)
     result = slide(speakers, target=target)

@@ -8,7 +8,7 @@ import torch
 from mi_lightning.attacks.estimators.augmented import AugmentedAutograd
 from mi_lightning.attacks.filters.spectral import BandPass, SpectralEnvelope
 from mi_lightning.attacks.initializers.speech_noise import SpeechNoise
-from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.rows import Rows, RowState
 from mi_lightning.audio.spectra import long_term_spectrum, spectral_distance
 from mi_lightning.data.speech.spectrum import SpeechSpectrum
 from mi_lightning.errors import InputError
@@ -88,14 +88,8 @@ class _Sum(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[torch.Tensor] = []
-        self.target = self
 
-    def asking(self, keys: object) -> object:
-        import contextlib
-
-        return contextlib.nullcontext()
-
-    def forward(self, z: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, z: torch.Tensor, label: torch.Tensor, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         self.seen.append(z.detach())
         cost = (z * torch.arange(z.shape[-1])).flatten(1).sum(1)
         return cost, cost
@@ -104,7 +98,7 @@ class _Sum(torch.nn.Module):
 def test_augmented_gradient_is_moved_back_and_scaled():
     rows, z = Rows.grid([0, 1, 2], 1, seed=3), torch.randn(3, 1, 50, generator=torch.Generator().manual_seed(0))
     objective = _Sum()
-    gradient = AugmentedAutograd(shift=7, gain=0.3).gradient(objective, z, rows, torch.arange(3))
+    gradient = AugmentedAutograd(shift=7, gain=0.3).gradient(objective, z, RowState(rows, z))
     moved: set[int] = set()
     for row in range(3):
         moves = [by for by in range(-7, 8) if _moved(z[row, 0], by, objective.seen[0][row, 0])]
@@ -123,7 +117,7 @@ def _moved(x: torch.Tensor, by: int, seen: torch.Tensor) -> bool:
 
 def test_augmented_evaluation_is_of_the_candidate_itself():
     objective, z = _Sum(), torch.randn(2, 1, 50)
-    evaluation = AugmentedAutograd().evaluate(objective, z, Rows.grid([0, 1], 1, seed=0), torch.arange(2))
+    evaluation = AugmentedAutograd().evaluate(objective, z, RowState(Rows.grid([0, 1], 1, seed=0), z))
     torch.testing.assert_close(objective.seen[0], z)
     assert evaluation.gradient is None
 
