@@ -14,7 +14,7 @@ from mi_lightning.classifiers import SINC_SMALL, SincNet, SoftmaxRegression
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.targets import BlackBox, WhiteBox
-from mi_lightning.targets.frames import FrameView, frame_count, open_box
+from mi_lightning.targets.frames import FrameView, frame_count, open_classifier
 from tests.attacks.conftest import quiet_trainer
 
 CHUNK, SPEAKERS = 8, 4
@@ -144,9 +144,10 @@ def test_band_limit_removes_what_lies_outside(speakers):
 
 
 def test_open_box_finds_the_classifier_behind_a_view(speakers):
-    assert open_box(FrameView(WhiteBox(speakers), shift=2)).classifier is speakers
+    target = WhiteBox(speakers)
+    assert open_classifier(FrameView(target, shift=2)) is target.classifier
     with pytest.raises(InputError, match=r"expected a target in the open, whose features can be seen, got BlackBox"):
-        open_box(BlackBox.of(speakers))
+        open_classifier(BlackBox.of(speakers))
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_fit_learns_the_people(faces: AttFaces) -> None:
         ({"std": 0.0}, r"^expected a finite std > 0, got 0\.0 \(--model\.std\)$"),
         ({"std": math.inf}, r"^expected a finite std > 0, got inf \(--model\.std\)$"),
         ({"std": math.nan}, r"^expected a finite std > 0, got nan \(--model\.std\)$"),
-        ({"num_classes": 1}, r"^expected num_classes >= 2, got 1 \(--model\.num_classes\)$"),
+        ({"num_classes": 1}, r"^expected num_classes >= 2, got 1 \(num_classes\)$"),
     ],
 )
 def test_bad_arguments(arguments: dict, words: str) -> None:
