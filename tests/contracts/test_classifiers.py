@@ -48,7 +48,7 @@ def make(part, **facts):
     classifier = example(part, EXAMPLES, HERE)(**facts)
     with torch.no_grad():  # some start at zero
         for parameter in classifier.parameters():
-            parameter.add_(torch.rand_like(parameter) * 0.05)
+            parameter.add_(torch.randn_like(parameter) * 0.01)
     return classifier.eval()
 
 
