@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,11 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from mi_lightning.checkpoint import file_digest, weights_digest
+from mi_lightning.checkpoint import class_path, file_digest, weights_digest
 from mi_lightning.classifiers import Classifier, FaceCNN, SoftmaxRegression
 from mi_lightning.classifiers.loading import load_classifier, save_classifier
-from mi_lightning.data import AttFaces
-from mi_lightning.errors import MIError
+from mi_lightning.data import AttFaces, SpeakerFolder
+from mi_lightning.errors import InputError, MIError
 
 
 def cnn() -> FaceCNN:
@@ -220,6 +222,37 @@ def test_digest_sees_names_and_shapes() -> None:
     }
     assert len(digests) == 4
     assert weights_digest(module("a", zeros.T.contiguous().T)) == weights_digest(module("a", zeros))
+
+
+def test_class_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Local:
+        pass
+
+    own = types.ModuleType("people"), types.ModuleType("people.data"), types.ModuleType("people.data.faces")
+    for module in own:
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    faces = type("Faces", (AttFaces,), {"__module__": "people.data.faces"})
+    assert class_path(faces) == "people.data.faces.Faces"
+    own[1].Faces = faces
+    assert class_path(faces) == "people.data.Faces"
+    own[0].Faces = faces  # a root may load its names late
+    assert class_path(faces) == "people.data.Faces"
+    own[1].Faces = AttFaces  # the same name for something else
+    assert class_path(faces) == "people.data.faces.Faces"
+    assert faces(root="nowhere").describe.__func__ is AttFaces.describe
+    assert class_path(SpeakerFolder) == "mi_lightning.data.SpeakerFolder"  # past a package that does not export it
+    assert class_path(InputError) == "mi_lightning.errors.InputError"
+    assert class_path(torch.nn.Linear) == "torch.nn.Linear"
+    assert class_path(Local) == f"{__name__}.test_class_paths.<locals>.Local"
+
+
+def test_data_of_ones_own_are_described_by_their_class(face_folder: Path) -> None:
+    class Own(AttFaces):
+        pass
+
+    described = Own(root=str(face_folder), test_per_person=2).describe()
+    assert described["class_path"] == class_path(Own)
+    assert not described["class_path"].startswith("mi_lightning")
 
 
 def test_file_digest(tmp_path: Path) -> None:

@@ -77,8 +77,9 @@ class InversionResult:
     def best(self) -> InversionResult:
         """Return, for each label, the restart that the selection ranks first: all that an attacker can know of it."""
         keep: dict[int, int] = {}
-        for row, (label, score) in enumerate(zip(self.label.tolist(), self.score.tolist(), strict=True)):
-            if label not in keep or score < float(self.score[keep[label]]):
+        scores = self.score.nan_to_num(nan=torch.inf).tolist()  # what is no number ranks last
+        for row, (label, score) in enumerate(zip(self.label.tolist(), scores, strict=True)):
+            if label not in keep or score < scores[keep[label]]:
                 keep[label] = row
         return self.select(torch.tensor(list(keep.values()), dtype=torch.int64))
 

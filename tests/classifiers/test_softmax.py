@@ -144,4 +144,3 @@ def test_hyperparameters_are_plain(tiny_softmax: SoftmaxRegression) -> None:
 
 def test_class_path_is_the_short_one() -> None:
     assert class_path(SoftmaxRegression) == "mi_lightning.classifiers.SoftmaxRegression"
-    assert class_path(InputError) == "mi_lightning.errors.InputError"

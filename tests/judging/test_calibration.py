@@ -94,3 +94,20 @@ def test_nothing_to_measure(target, photographs):
         measure_utility(target, photographs[:0], PERSON[:0])
     with pytest.raises(InputError, match="passes >= 1, got 0"):
         measure_utility(target, photographs, PERSON, passes=0)
+
+
+def test_the_target_s_batch_limit_holds():
+    sizes = []
+
+    def answer(x):
+        sizes.append(len(x))
+        return TABLE[x[:, 0, 0, 0].long()]
+
+    shape = {"input_shape": (1, 2, 2), "num_classes": 3, "input_range": (0, 3)}
+    x, y = torch.arange(4.0).repeat(150).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2), PERSON.repeat(150)
+    limited = measure_utility(BlackBox(answer, max_batch=7, **shape), x, y)
+    assert max(sizes) == 7
+    free = measure_utility(BlackBox(answer, **shape), x, y)
+    assert max(sizes) > 7
+    np.testing.assert_array_equal(limited.confidence, free.confidence)
+    assert sum(sizes) == 4 * len(x)  # two passes each, to see that the answers are not random

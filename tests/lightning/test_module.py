@@ -200,9 +200,12 @@ def test_callbacks_given_by_hand_are_the_same_as_beta_and_gamma(invert):
     assert short.stop_reason == long.stop_reason
 
 
-def test_the_weights_are_unchanged(invert, classifier):
+def test_the_classifier_stays_as_it_is(invert, classifier):
+    classifier.train()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     invert(max_iterations=5)
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in classifier.parameters())
+    assert classifier.training
     for name, value in classifier.state_dict().items():
         assert torch.equal(value, before[name])
 

@@ -90,6 +90,103 @@ def test_answers_of_few_decimals_pass():
     assert target.confidences(inputs()).shape == (5, CLASSES)
 
 
+@pytest.mark.parametrize("decimals", [1, 2, 3, 4])
+@pytest.mark.parametrize("classes", [2, 40, 500])
+@pytest.mark.parametrize("rounded", ["nearest", "json"])
+def test_rounded_answers_pass_and_sum_to_one(decimals, classes, rounded):
+    p = torch.randn(200, classes, generator=torch.Generator().manual_seed(2)).mul(2).softmax(1).double()
+    shown = p.mul(10**decimals).round().div(10**decimals)
+    if rounded == "json":
+        shown = torch.tensor([[round(value, decimals) for value in row] for row in p.tolist()])  # float32
+    if classes > 2 and decimals < 4:
+        assert float((shown.sum(1) - 1).abs().max()) > 1e-3  # beyond the tolerance
+    target = BlackBox(lambda x: shown[: len(x)], input_shape=SHAPE, num_classes=classes)
+    seen = target.confidences(torch.zeros(200, *SHAPE))
+    assert seen.dtype == torch.float32
+    torch.testing.assert_close(seen.sum(1), torch.ones(200))
+    nothing = shown.sum(1) == 0
+    torch.testing.assert_close(seen[~nothing], (shown / shown.sum(1, keepdim=True))[~nothing].float())
+    torch.testing.assert_close(seen[nothing], torch.full((int(nothing.sum()), classes), 1 / classes))
+
+
+@pytest.mark.parametrize(
+    ("row", "got"),
+    [
+        ([0.7, 0.7] + [0.0] * 38, "1.4"),  # rounding could take 0.1 off, not 0.4
+        ([0.25] + [0.0] * 39, "0.25"),  # nor hide 0.75 in two decimals of 40 classes
+        ([1.0, 1.0] + [0.0] * 38, "2"),
+        ([0.0] * 40, "0"),  # nothing at all is no rounded answer
+        ([0.1234567, 0.9] + [0.0] * 38, "1.023"),  # not rounded: the tolerance holds
+    ],
+)
+def test_what_rounding_does_not_explain(row, got):
+    target = BlackBox(lambda x: torch.tensor([row]), input_shape=SHAPE, num_classes=40)
+    with pytest.raises(TargetError, match=rf"expected confidences that sum to 1, got {got} in row 0 of 1$"):
+        target.confidences(inputs(1))
+
+
+def test_rows_within_floating_point_stay_to_the_bit():
+    exact = torch.rand(3, CLASSES).softmax(1)
+    rough = torch.tensor([[0.5, 0.5004, 0.0, 0.0]])
+    seen = box(lambda x: torch.cat((exact, rough))).confidences(inputs(4))
+    assert torch.equal(seen[:3], exact)
+    torch.testing.assert_close(seen[3:], rough / 1.0004)
+
+
+def test_a_function_may_change_and_keep_its_input():
+    kept = []
+
+    def answer(x):
+        p = x.flatten(1)[:, :CLASSES].softmax(1)
+        kept.append(x.zero_())
+        return p
+
+    x = inputs()
+    before = x.clone()
+    target = box(answer)
+    first = target.confidences(x)
+    assert torch.equal(x, before)
+    assert torch.equal(target.confidences(x), first)
+    assert kept[0].data_ptr() != kept[1].data_ptr()
+
+
+def test_a_module_as_a_function_stays_as_it_is():
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, CLASSES), torch.nn.Softmax(1)).train()
+    target = box(module)
+    target.confidences(inputs())
+    assert all(part.training for part in module.modules())
+    assert all(parameter.requires_grad for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("kind", ["BlackBox", "LabelOnly", "of", "WhiteBox"])
+def test_questions_are_split_at_the_batch_limit(kind):
+    sizes = []
+
+    class Linear(torch.nn.Linear):
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x.flatten(1))
+
+    linear = Linear(6, CLASSES)
+    shape = {"input_shape": SHAPE, "max_batch": 2}
+    target = {
+        "BlackBox": lambda: BlackBox(lambda x: linear(x).softmax(1), num_classes=CLASSES, **shape),
+        "LabelOnly": lambda: LabelOnly(lambda x: linear(x).argmax(1), num_classes=CLASSES, **shape),
+        "of": lambda: BlackBox.of(linear, **shape),
+        "WhiteBox": lambda: WhiteBox(linear, **shape),
+    }[kind]()
+    sizes.clear()
+    defended = Rounding(r=0.01).wrap(target)
+    with defended.asking([8, 9, 4, 5, 6]):
+        p = defended.confidences(inputs())
+    assert sizes == [2, 2, 1]
+    assert (defended.max_batch, defended.ledger.asked([4, 9]), defended.queries) == (2, [1, 1], 5)
+    torch.testing.assert_close(p, torch.cat([defended.confidences(x[None]) for x in inputs()]))
+    assert target.log_confidences(inputs()).shape == (5, CLASSES)
+    with pytest.raises(InputError, match=r"expected max_batch >= 1, got 0 \(max_batch\)"):
+        type(target)(linear, num_classes=CLASSES, **shape | {"max_batch": 0})
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

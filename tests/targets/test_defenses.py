@@ -219,7 +219,62 @@ def test_noise_starts_again_with_an_attack(tiny_softmax):
     assert torch.equal(target.confidences(images()), first)
 
 
+def test_noise_goes_on_from_a_run_state(tiny_softmax, tmp_path):
+    def target():
+        return defend(WhiteBox(tiny_softmax), [GaussianNoise(sigma=0.1), TopK(k=3), GaussianNoise(sigma=0.2, seed=5)])
+
+    def hear(target):
+        with target.asking([4, 6]):
+            return torch.cat((target.confidences(images()), target.log_confidences(images())))
+
+    first = target()
+    hear(first)
+    first.confidences(images(1))  # nobody's noise has a stream, too
+    torch.save(first.run_state(), tmp_path / "state.pt")
+    heard, asked = (hear(first), first.confidences(images(2))), first.ledger.asked([4, 6])
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    for later in (first, target()):
+        later.load_run_state(state)
+        assert later.ledger.asked([4, 6]) == [6, 6]
+        again = hear(later), later.confidences(images(2))
+        assert all(torch.equal(*pair) for pair in zip(heard, again, strict=True))
+        assert (later.ledger.asked([4, 6]), later.queries) == (asked, first.queries)
+
+
+def test_run_states_of_other_targets(tiny_softmax):
+    bare = WhiteBox(tiny_softmax)
+    for target, other in (
+        (bare, TopK(k=2).wrap(bare)),
+        (TopK(k=2).wrap(bare), bare),
+        (TopK(k=2).wrap(bare), GaussianNoise(sigma=0.1).wrap(bare)),
+        (GaussianNoise(sigma=0.1).wrap(bare), TopK(k=2).wrap(bare)),
+    ):
+        with pytest.raises(InputError, match=rf"the run state of a {type(target).__name__} \(.*\), got .* \(state\)"):
+            target.load_run_state(other.run_state())
+
+
 # ------------------------------------------------------------------------------------------------ the others
+
+
+def test_logits_pass_a_temperature_and_nothing_else(tiny_softmax):
+    bare = WhiteBox(tiny_softmax)
+    target = defend(bare, [Temperature(temperature=2.0), Temperature(temperature=4.0)])
+    torch.testing.assert_close(target.logits(images()), bare.release_logits(images()) / 8)
+    assert (bare.has_logits, target.has_logits, target.queries) == (True, True, 6)
+    for defense in DEFENSES[:7]:
+        hidden = defend(bare, [defense, Temperature(temperature=2.0)])
+        assert not hidden.has_logits
+        with pytest.raises(InputError, match=rf"that releases logits, got {type(defense).__name__}, which does not"):
+            hidden.logits(images())
+    assert bare.queries == 6  # what was refused is not counted
+
+
+@pytest.mark.parametrize(("gradient", "factor"), [("true", 0.5), ("zero", 0.0), ("straight_through", 1.0)])
+def test_gradients_of_tempered_logits(gradient, factor, tiny_softmax):
+    bare, x = WhiteBox(tiny_softmax), images().requires_grad_()
+    target = Temperature(temperature=2.0, gradient=gradient).wrap(bare)
+    found, behind = (torch.autograd.grad(t.logits(x)[:, 1].sum(), x)[0] for t in (target, bare))
+    torch.testing.assert_close(found, behind * factor)
 
 
 def test_top_k_shows_the_greatest():

@@ -43,6 +43,31 @@ def test_a_budget_holds_to_the_query():
     assert issubclass(QueryBudgetError, MIError)
 
 
+def test_many_rows_are_looked_up_at_once():
+    ledger = QueryLedger()
+    with ledger.asking([3, 1]):
+        ledger.count(4)
+    assert ledger.asked([1, 2, 3, 1]) == [2, 0, 2, 2]
+
+
+def test_a_run_goes_on_from_its_state():
+    ledger = QueryLedger()
+    ledger.restart(10)
+    with ledger.asking([3, 1]):
+        ledger.count(4)
+        state = ledger.run_state()
+        ledger.count(6)
+        other = QueryLedger()
+        other.load_run_state(state)
+        assert (other.asked([1, 3]), other.total, other.budget) == ([2, 2], 4, 10)
+        ledger.load_run_state(state)  # what was asked since is forgotten, also what was not booked yet
+        assert (ledger.asked([1, 3]), ledger.total) == ([2, 2], 4)
+        ledger.count(16)
+        with pytest.raises(QueryBudgetError, match="at most 10 queries per row, got 11"):
+            ledger.count(2)
+    assert state == {"total": 4, "budget": 10, "counts": {3: 2, 1: 2}}  # a copy
+
+
 def test_restart_forgets_the_rows_and_not_the_total():
     ledger = QueryLedger()
     with ledger.asking([1]):
