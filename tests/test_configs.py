@@ -70,16 +70,8 @@ EXPERIMENTS = {
 }
 
 
-def judged() -> set[str]:
-    """The first experiment of each target, each attack and each prior: to judge all takes longer and tells no more."""
-    first: dict[str, str] = {}
-    for name in sorted(EXPERIMENTS, reverse=True):  # voices before other speech
-        for word in EXPERIMENTS[name]:
-            first.setdefault(word, name)
-    return set(first.values())
-
-
-JUDGED = judged()
+#: The first experiment of each target: the judge sees the target's people and no attack, and takes its time.
+JUDGED = {words[0]: name for name, words in reversed(EXPERIMENTS.items())}.values()
 
 
 def files(*kinds: str) -> list[Any]:
