@@ -69,7 +69,6 @@ def test_from_nothing_to_a_report_and_again(untrained, capsys):
 
 
 def test_refit(audit, capsys):
-    main(["audit", "--config", "audit.yaml"])
     before = (audit / "checkpoints/victim.ckpt").stat().st_mtime_ns
     main(["audit", "--config", "audit.yaml", "--refit", "true"])
     assert "reusing" not in capsys.readouterr().out
