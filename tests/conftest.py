@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from mi_lightning.classifiers import SoftmaxRegression
+from mi_lightning.cli.main import main
 from mi_lightning.cli.runner import execute
 from mi_lightning.data import AttFaces
 from mi_lightning.workers import Job, Outcome
+from tests.study import write_faces, write_study
 
 torch.set_num_threads(1)  # the tensors of the tests are tiny: waking threads costs more than the work
 
@@ -75,6 +78,27 @@ def tiny_softmax() -> SoftmaxRegression:
         classifier.head.weight.normal_(generator=generator)
         classifier.head.bias.normal_(generator=generator)
     return classifier.eval()
+
+
+@pytest.fixture(scope="session")
+def trained_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small study (`tests.study`) whose classifiers are trained."""
+    folder = tmp_path_factory.mktemp("study")
+    write_faces(folder / "faces")
+    write_study(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("victim", "evaluator"):
+            main(["fit", "--config", f"classifier/{name}.yaml", "--trainer.logger", "false"])
+    return folder
+
+
+@pytest.fixture
+def study(trained_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the study to work in, which is the working folder; its faces are those of the original."""
+    shutil.copytree(trained_study, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 class JobsHere:

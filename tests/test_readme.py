@@ -66,9 +66,9 @@ def test_main_command_names_an_audit_that_parses(blocks, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert end.value.code in (0, None), printed.err
     config = yaml.safe_load(printed.out)
-    assert config["fit"]
-    assert config["invert"]
-    assert all((ROOT / path).is_file() for path in config["fit"] + config["invert"])
+    named = [config[key] for key in ("classifiers", "targets", "attacks")]
+    assert all(named)
+    assert all((ROOT / "configs" / path).is_file() for paths in named for path in paths)
     assert f"`{config['output']}/report.html`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

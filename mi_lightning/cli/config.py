@@ -104,16 +104,27 @@ def run_name(configs: Sequence[str], folder: str = "") -> str:
     return "_".join(PurePath(name).stem for name in chosen) or "default"
 
 
-def new_name(command: str, arguments: Sequence[str]) -> MIError | None:
-    """Look for names of the released layout in arguments that could not be parsed.
+def explain(command: str, arguments: Sequence[str]) -> MIError | None:
+    """Say more of arguments that could not be parsed: which file is no YAML, or what an old name is called now.
 
     Args:
         command: The command.
         arguments: Its arguments, configurations by their paths.
 
     Returns:
-        What the first old name is called now; None if there is none.
+        What is wrong; None if it is neither.
     """
+    for flag, path in zip(arguments, arguments[1:], strict=False):
+        if flag == "--config" and not _is_content(path):
+            try:
+                yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                return MIError(f"{path} is not YAML: {' '.join(str(error).split())}")
+    return _new_name(command, arguments)
+
+
+def _new_name(command: str, arguments: Sequence[str]) -> MIError | None:
+    """What the first name of the released layout is called now, if there is one in the arguments."""
     keys = OLD_KEYS.get(command, {})
     for key, value in _named(arguments):
         plain = ".".join(part for part in key.split(".") if part != "init_args" and not part.isdecimal())

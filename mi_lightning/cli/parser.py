@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.cli.config import new_name, run_name, with_configs_found
+from mi_lightning.cli.config import explain, run_name, with_configs_found
 from mi_lightning.cli.places import Places
 from mi_lightning.cli.text import COMMANDS, DESCRIPTION
 from mi_lightning.commands import fit, invert, test
@@ -156,7 +156,7 @@ class MICLI(LightningCLI):
         try:
             return parser.parse_args(args)
         except MIError:
-            if found := new_name(args[0], args[1:]):
+            if found := explain(args[0], args[1:]):
                 raise found from None
             raise
 

@@ -91,7 +91,7 @@ OLD_KEYS: Final[dict[str, dict[str, str]]] = {
         "model.space*.initial": "initializer",
     },
     "audit": {"fit": "classifiers", "invert": "targets and attacks, or pairs"},
-    "sweep": {"fit": "classifiers", "attacks.*.config": "target and attack"},
+    "sweep": {"fit": "classifiers"},
 }
 
 _ATTACKS = "mi_lightning.attacks"

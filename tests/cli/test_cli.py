@@ -18,13 +18,15 @@ import torch
 
 from mi_lightning.classifiers import FaceCNN
 from mi_lightning.classifiers.loading import load_classifier, save_classifier
-from mi_lightning.cli.main import main, what_was_fitted
+from mi_lightning.cli.main import main
+from mi_lightning.commands.fit import what_was_fitted
 
 ROOT = Path(__file__).parents[2]
-FIT = str(ROOT / "configs/fit/att_softmax.yaml")
+FIT = "classifier/victim.yaml"
 SHARD = ("--trainer.strategy", "row_shard")
 PICTURE = ("--model.space.init_args.initial.init_args.path", "absent.png")
-INVERT = str(ROOT / "configs/invert/att_softmax.yaml")
+INVERT = ("--config", "target/soft.yaml", "--config", "attack/steps.yaml")
+RUN = "lightning_logs/invert/soft_steps"
 
 
 @pytest.fixture
@@ -45,26 +47,8 @@ def run(tmp_path, monkeypatch, capsys):
     return command
 
 
-@pytest.fixture
-def trained(run, face_folder):
-    """A target and an evaluator, trained by the command line on stand-in faces."""
-    for name, seed, epochs in (("target", 0, 30), ("evaluator", 1, 60)):
-        code, out, err = run(
-            *("fit", "--config", FIT, "--data.root", str(face_folder), "--data.test_per_person", "2"),
-            *("--checkpoint", f"checkpoints/{name}.ckpt", "--trainer.max_epochs", str(epochs)),
-            *("--seed_everything", str(seed), "--model.optimizer.init_args.lr", "0.2"),
-        )
-        assert code == 0, err
-        assert "test error" in out
-        assert f"checkpoints/{name}.ckpt" in out
-    return ["--data.root", str(face_folder), "--data.test_per_person", "2"]
-
-
-def invert(run, trained, *more: str):
-    return run(
-        *("invert", "--config", INVERT, "--model.classifier_ckpt", "checkpoints/target.ckpt"),
-        *("--evaluator_ckpt", "checkpoints/evaluator.ckpt", *trained, *more),
-    )
+def invert(run, *more: str):
+    return run("invert", *INVERT, *more)
 
 
 def one_line(err: str) -> str:
@@ -78,19 +62,19 @@ def one_line(err: str) -> str:
 # ------------------------------------------------------------------------------------------------ what works
 
 
-def test_fit_test_and_invert(run, trained, tmp_path):
-    classifier = load_classifier("checkpoints/target.ckpt")
+def test_fit_test_and_invert(run, study):
+    classifier = load_classifier("checkpoints/victim.ckpt")
     assert classifier.training_info["data"]["split_seed"] == 0
     accuracy = classifier.training_info["test_accuracy"]
-    code, out, _ = run("test", "--config", FIT, "--checkpoint", "checkpoints/target.ckpt", *trained)
+    code, out, _ = run("test", "--config", FIT, "--checkpoint", "checkpoints/victim.ckpt")
     assert code == 0
     assert f"test error {1 - accuracy:.2%}" in out
-    assert not (tmp_path / "config.yaml").exists()
+    assert not (study / "config.yaml").exists()
 
-    code, out, err = invert(run, trained, "--model.max_iterations", "30")
+    code, out, err = invert(run, "--model.max_iterations", "30")
     assert code == 0, err
     assert "top-1" in out
-    folder = tmp_path / "lightning_logs/invert/att_softmax/version_0"
+    folder = study / "lightning_logs/invert/soft_steps/version_0"
     names = {path.name for path in folder.iterdir()}
     assert {"results.json", "config.yaml", "per_label.csv", "reconstructions.npz", "reconstructions.png"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
@@ -105,12 +89,12 @@ def test_fit_test_and_invert(run, trained, tmp_path):
         assert [row["name"] for row in csv.DictReader(file)] == ["s1", "s2", "s3", "s4"]
 
 
-def test_the_saved_configuration_repeats_the_run(run, trained, tmp_path):
-    assert invert(run, trained, "--model.max_iterations", "20", "--model.labels", "s2,s4")[0] == 0
-    first = tmp_path / "lightning_logs/invert/att_softmax/version_0"
+def test_the_saved_configuration_repeats_the_run(run, study):
+    assert invert(run, "--model.max_iterations", "20", "--model.labels", "s2,s4")[0] == 0
+    first = study / "lightning_logs/invert/soft_steps/version_0"
     code, _, err = run("invert", "--config", str(first / "config.yaml"))
     assert code == 0, err
-    second = tmp_path / "lightning_logs/invert/att_softmax/version_1"
+    second = study / "lightning_logs/invert/soft_steps/version_1"
     with np.load(first / "reconstructions.npz") as a, np.load(second / "reconstructions.npz") as b:
         np.testing.assert_array_equal(a["reconstruction"], b["reconstruction"])
         assert a["label"].tolist() == [1, 3]
@@ -129,59 +113,55 @@ def test_help_of_invert_teaches(run):
         assert words.lower() in " ".join(out.lower().split())
 
 
-def test_print_config_can_be_run(run, trained, tmp_path):
-    code, out, _ = invert(run, trained, "--model.max_iterations", "5", "--print_config")
+def test_print_config_can_be_run(run, study):
+    code, out, _ = invert(run, "--model.max_iterations", "5", "--print_config")
     assert code == 0
-    (tmp_path / "mine.yaml").write_text(out)
+    (study / "mine.yaml").write_text(out)
     code, _, err = run("invert", "--config", "mine.yaml")
     assert code == 0, err
 
 
-def test_without_data_and_evaluator_the_attack_still_runs(run, trained, tmp_path):
+def test_without_data_and_evaluator_the_attack_still_runs(run, study):
     code, _, err = run(
-        *("invert", "--model.classifier_ckpt", "checkpoints/target.ckpt", "--model.max_iterations", "10"),
+        *("invert", "--model.classifier_ckpt", "checkpoints/victim.ckpt", "--model.max_iterations", "10"),
         *("--model.labels", "[0, s3]"),
     )
     assert code == 0, err
-    results = json.loads((tmp_path / "lightning_logs/invert/default/version_0/results.json").read_text())
+    results = json.loads((study / "lightning_logs/invert/default/version_0/results.json").read_text())
     assert results["summary"]["evaluator_top1"] is None
     assert [row["label"] for row in results["per_label"]] == [0, 2]
 
 
-def test_two_processes_from_the_command_line(trained, tmp_path):
+def test_two_processes_from_the_command_line(study):
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "mi_lightning", "invert", "--config", INVERT),
-            *("--model.classifier_ckpt", "checkpoints/target.ckpt", "--evaluator_ckpt", "checkpoints/evaluator.ckpt"),
-            *(*trained, "--model.max_iterations", "20"),
+            *(sys.executable, "-m", "mi_lightning", "invert", *INVERT, "--model.max_iterations", "20"),
             *("--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "row_shard"),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=tmp_path,
+        cwd=study,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads((tmp_path / "lightning_logs/invert/att_softmax/version_0/results.json").read_text())
+    results = json.loads((study / "lightning_logs/invert/soft_steps/version_0/results.json").read_text())
     assert [row["name"] for row in results["per_label"]] == ["s1", "s2", "s3", "s4"]
 
 
-def test_ctrl_c_keeps_what_was_found(trained, tmp_path):
+def test_ctrl_c_keeps_what_was_found(study):
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "mi_lightning", "invert", "--config", INVERT),
-            *("--model.classifier_ckpt", "checkpoints/target.ckpt", "--evaluator_ckpt", "checkpoints/evaluator.ckpt"),
-            *(*trained, "--model.max_iterations", "100000000"),
+            *(sys.executable, "-m", "mi_lightning", "invert", *INVERT, "--model.max_iterations", "100000000"),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=tmp_path,
+        cwd=study,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    run_folder = tmp_path / "lightning_logs/invert/att_softmax/version_0"
+    run_folder = study / "lightning_logs/invert/soft_steps/version_0"
     deadline = time.monotonic() + 120
     while not list(run_folder.glob("config.yaml")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -210,7 +190,7 @@ def test_ctrl_c_keeps_what_was_found(trained, tmp_path):
         (["--model.beta", "many"], ["model.beta", "many"]),
         (["--model.classifier_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
         (["--evaluator_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
-        (["--evaluator_ckpt", "checkpoints/target.ckpt"], ["independent", "--evaluator_ckpt"]),
+        (["--evaluator_ckpt", "checkpoints/victim.ckpt"], ["independent", "--evaluator_ckpt"]),
         (["--data.split_seed", "7"], ["split_seed", "got 7", "--data.split_seed"]),
         (["--data.root", "empty"], ["empty"]),
         (["--model.nonsense", "1"], ["nonsense"]),
@@ -223,90 +203,89 @@ def test_ctrl_c_keeps_what_was_found(trained, tmp_path):
         ),
         (["--trainer.strategy", "row_shrad"], ["row_shrad"]),
         (["--seed_everything", "-1"], ["-1"]),
+        (["--trainer.precision", "bf16-mixed"], ["32-true", "got bf16-mixed", "--trainer.precision"]),
+        (["--trainer.precision", "16-true"], ["32-true", "got 16-true", "--trainer.precision"]),
         (["--model.optimizer.init_args.lr", "-1"], ["learning rate", "--model.optimizer"]),
         (["--model.optimizer", "torch.optim.LBFGS"], ["needs no closure", "LBFGS", "--model.optimizer"]),
         (["--model.space.init_args.initial", "mi_lightning.attacks.initializers.GivenImage", *PICTURE], ["absent.png"]),
     ],
 )
-def test_wrong_flags_of_invert(run, trained, tmp_path, flags, expected):
-    (tmp_path / "a_file").touch()
-    (tmp_path / "empty").mkdir()
-    before = set(tmp_path.rglob("*"))
-    code, _, err = invert(run, trained, *flags)
+def test_wrong_flags_of_invert(run, study, flags, expected):
+    (study / "a_file").touch()
+    (study / "empty").mkdir()
+    before = set(study.rglob("*"))
+    code, _, err = invert(run, *flags)
     line = one_line(err)
     assert code == 2
     for words in expected:
         assert words.lower() in line.lower()
-    assert set(tmp_path.rglob("*")) == before  # nothing half-written
+    assert set(study.rglob("*")) == before  # nothing half-written
 
 
-def test_damaged_checkpoints(run, trained, tmp_path):
-    whole = Path("checkpoints/target.ckpt").read_bytes()
+def test_damaged_checkpoints(run, study):
+    whole = Path("checkpoints/victim.ckpt").read_bytes()
     Path("cut.ckpt").write_bytes(whole[: len(whole) // 2])
     torch.save({"state_dict": {}}, "other.ckpt")
     Path("text.ckpt").write_text("hello")
     for name in ("cut", "other", "text"):
-        code, _, err = invert(run, trained, "--model.classifier_ckpt", f"{name}.ckpt")
+        code, _, err = invert(run, "--model.classifier_ckpt", f"{name}.ckpt")
         assert code == 2
         assert f"{name}.ckpt" in one_line(err)
 
 
-def test_a_checkpoint_of_another_class_or_shape(run, trained, face_folder, write_pgm, tmp_path):
+def test_a_checkpoint_of_another_class_or_shape(run, study, write_pgm):
     save_classifier(FaceCNN(input_shape=(1, 16, 16), num_classes=4), "checkpoints/cnn.ckpt")
-    code, _, err = run("test", "--config", FIT, "--checkpoint", "checkpoints/cnn.ckpt", *trained)
+    code, _, err = run("test", "--config", FIT, "--checkpoint", "checkpoints/cnn.ckpt")
     assert code == 2
     assert "expected a checkpoint of SoftmaxRegression, got one of FaceCNN" in one_line(err)
     for person in range(1, 5):
         for image in range(1, 6):
             pixels = np.full((9, 6), 20 * person + image, dtype=np.uint8)
-            write_pgm(tmp_path / "tall" / f"s{person}" / f"{image}.pgm", pixels)
-    other = ["--data.root", "tall", "--data.test_per_person", "2"]
-    code, _, err = run("test", "--config", FIT, "--checkpoint", "checkpoints/target.ckpt", *other)
+            write_pgm(study / "tall" / f"s{person}" / f"{image}.pgm", pixels)
+    other = ["--data.root", "tall"]
+    code, _, err = run("test", "--config", FIT, "--checkpoint", "checkpoints/victim.ckpt", *other)
     assert code == 2
     assert "input of shape (1, 9, 6)" in one_line(err)
-    code, _, err = invert(run, other)
+    code, _, err = invert(run, *other)
     assert code == 2
     assert "expected the target's input shape, (1, 8, 6), got (1, 9, 6) (--data)" in one_line(err)
 
 
-def test_the_split_of_the_checkpoint_is_kept_to(run, trained):
-    code, _, err = run(
-        *("test", "--config", FIT, "--checkpoint", "checkpoints/target.ckpt", *trained, "--data.split_seed", "5")
-    )
+def test_the_split_of_the_checkpoint_is_kept_to(run, study):
+    code, _, err = run(*("test", "--config", FIT, "--checkpoint", "checkpoints/victim.ckpt", "--data.split_seed", "5"))
     assert code == 2
     assert "expected the target's training split_seed, 0, got 5 (--data.split_seed)" in one_line(err)
 
 
 @pytest.mark.parametrize("limit", [("limit_train_batches", "1"), ("max_steps", "1"), ("fast_dev_run", "true")])
-def test_a_limit_of_the_trainer_keeps_what_was_found(run, trained, tmp_path, limit):
-    code, _, err = invert(run, trained, "--model.block", "5", f"--trainer.{limit[0]}", limit[1])
+def test_a_limit_of_the_trainer_keeps_what_was_found(run, study, limit):
+    code, _, err = invert(run, "--model.block", "5", f"--trainer.{limit[0]}", limit[1])
     assert code == 0, err
-    found = list(tmp_path.rglob("results.json"))
+    found = list(study.rglob("results.json"))
     if limit[0] != "fast_dev_run":  # which switches the loggers off, and writes to the working folder
         rows = json.loads(found[0].read_text())["per_label"]
         assert {(row["stop_reason"], row["iterations"]) for row in rows} == {("interrupted", 5)}
 
 
-def test_fit_to_a_folder(run, face_folder, tmp_path):
-    (tmp_path / "folder.ckpt").mkdir()
-    flags = ("--data.root", str(face_folder), "--data.test_per_person", "2", "--checkpoint", "folder.ckpt")
-    code, _, err = run("fit", "--config", FIT, *flags)
+def test_fit_to_a_folder(run, study):
+    (study / "folder.ckpt").mkdir()
+    code, _, err = run("fit", "--config", FIT, "--checkpoint", "folder.ckpt")
     assert code == 2
     assert "expected a file to write, got folder.ckpt, a folder (--checkpoint)" in one_line(err)
 
 
-def test_fit_with_a_damaged_folder_trains_nothing(run, face_folder, tmp_path):
-    (face_folder / "s2" / "3.pgm").write_bytes(b"P5\n6 8\n255\n")
-    code, _, err = run("fit", "--config", FIT, "--data.root", str(face_folder), "--data.test_per_person", "2")
+def test_fit_with_a_damaged_folder_trains_nothing(run, study):
+    (study / "faces/s2/3.pgm").write_bytes(b"P5\n6 8\n255\n")
+    code, _, err = run("fit", "--config", FIT, "--data.root", "faces", "--checkpoint", "new/x.ckpt")
     assert code == 2
     assert "s2" in one_line(err)
-    assert not (tmp_path / "checkpoints").exists()
+    assert not (study / "new").exists()
 
 
-def test_fit_to_a_checkpoint_that_cannot_be_written(run, face_folder, tmp_path):
-    (tmp_path / "a_file").touch()
+def test_fit_to_a_checkpoint_that_cannot_be_written(run, study):
+    (study / "a_file").touch()
     code, _, err = run(
-        *("fit", "--config", FIT, "--data.root", str(face_folder), "--data.test_per_person", "2"),
+        *("fit", "--config", FIT),
         *("--checkpoint", "a_file/x.ckpt", "--trainer.max_epochs", "1"),
     )
     assert code == 2

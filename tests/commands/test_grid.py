@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from mi_lightning.commands.sweep.grid import Axis, change, combinations, fill_in, identity, read_axes
+from mi_lightning.commands.sweep.grid import Axis, change, combinations, fill_in, read_axes, run_digest
 from mi_lightning.errors import InputError
 
 CONFIG = {
@@ -68,16 +68,16 @@ def test_what_is_nothing_and_the_order_of_strength(text, reference, rising):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", r"a grid of one axis or more, got none \(--grid\)"),
-        ("{model.gamma: []}", r"one value or more, got none \(--grid.model.gamma\)"),
+        ("{}", r"a grid of one axis or more, got none \(grid\)"),
+        ("{model.gamma: []}", r"one value or more, got none \(grid.model.gamma\)"),
         ("{model.gamma: 0.1}", "a list of values, got 0.1"),
         ("{model.gamma: [0.01, 1e-2]}", "different values, got 0.01 twice"),
         ("{model.gamma: [none, null]}", "different values, got none twice"),
         ("{r: {values: {a: 0.1, b: 0.1}, set: {model.x: $r}}}", "different values, got a and b, which are equal"),
         ("{r: {values: [none, 0], set: {model.x: $r}}}", "different values, got none and 0, which are equal"),
         ("{model.defenses: [[], [1]]}", "a label before each value"),
-        ("{r: {values: [1], sets: {}}}", r"title, values and set, got sets \(--grid.r\)"),
-        ("{r: {values: [1], set: {}}}", r"dotted keys and what they are set to, got {} \(--grid.r.set\)"),
+        ("{r: {values: [1], sets: {}}}", r"title, values and set, got sets \(grid.r\)"),
+        ("{r: {values: [1], set: {}}}", r"dotted keys and what they are set to, got {} \(grid.r.set\)"),
     ],
 )
 def test_grids_that_make_no_sense(text, message):
@@ -127,24 +127,24 @@ def test_a_key_of_a_list():
     ],
 )
 def test_a_key_that_does_not_exist_and_those_near_it(key, near):
-    with pytest.raises(InputError, match=rf"a key that exists, got {key}; near it are .*{near}.* \(--grid.r\)"):
-        change(CONFIG, {key: 1}, "--grid.r")
-    with pytest.raises(InputError, match=r"got zzz \(--grid.r\)"):
-        change(CONFIG, {"zzz": 1}, "--grid.r")
+    with pytest.raises(InputError, match=rf"a key that exists, got {key}; near it are .*{near}.* \(grid.r\)"):
+        change(CONFIG, {key: 1}, "grid.r")
+    with pytest.raises(InputError, match=r"got zzz \(grid.r\)"):
+        change(CONFIG, {"zzz": 1}, "grid.r")
 
 
 def test_identity_is_of_settings_and_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights").write_bytes(b"1")
     config = CONFIG | {"ckpt": "weights", "long": "x" * 5000}
-    first = identity(config, "1")
-    assert identity(dict(reversed(config.items())), "1") == first  # the order of keys is not a setting
-    assert identity(config | {"trainer": {"logger": True, "max_epochs": 1}}, "1") == first
+    first = run_digest(config, "1")
+    assert run_digest(dict(reversed(config.items())), "1") == first  # the order of keys is not a setting
+    assert run_digest(config | {"trainer": {"logger": True, "max_epochs": 1}}, "1") == first
     others = [
-        identity(config, "2"),
-        identity(config | {"trainer": {"logger": False, "max_epochs": 2}}, "1"),
-        identity(change(config, {"model.defenses.0.init_args.r": 0.2}, ""), "1"),
+        run_digest(config, "2"),
+        run_digest(config | {"trainer": {"logger": False, "max_epochs": 2}}, "1"),
+        run_digest(change(config, {"model.defenses.0.init_args.r": 0.2}, ""), "1"),
     ]
     (tmp_path / "weights").write_bytes(b"2")
-    others.append(identity(config, "1"))
+    others.append(run_digest(config, "1"))
     assert len({first, *others}) == 5

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,77 +17,35 @@ import pytest
 import yaml
 
 from mi_lightning.cli.main import main
-from mi_lightning.commands.sweep import run as module
-from mi_lightning.commands.sweep.run import Settings, sweep
+from mi_lightning.cli.runner import CommandLine
+from mi_lightning.commands.sweep.command import sweep
+from mi_lightning.commands.sweep.grid import read_axes
+from mi_lightning.commands.sweep.plan import plan
+from mi_lightning.commands.sweep.run import alone
+from mi_lightning.commands.sweep.settings import Settings
+from mi_lightning.errors import InputError, MIError
+from tests.study import write
 
 ROOT = Path(__file__).parents[2]
 ROUNDING = {"class_path": "mi_lightning.targets.defenses.Rounding", "init_args": {"r": "$r"}}
-NAIVE = {"naive": "attack.yaml"}
+PAIR = {"target": "target/soft.yaml", "attack": "attack/steps.yaml"}
+NAIVE = {"naive": PAIR}
 ONE = {"model.max_iterations": [20]}
 STRENGTHS = {"r": {"title": "step", "values": ["none", 0.02, 0.9], "set": {"model.defenses": [ROUNDING]}}}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with stand-in faces, a target and an evaluator trained on them, and two attacks."""
-    import numpy as np
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("sweep")
-    rng = np.random.default_rng(0)
-    for person in range(1, 5):
-        face = rng.integers(30, 220, (8, 6))
-        for image in range(1, 6):
-            path = folder / "faces" / f"s{person}" / f"{image}.pgm"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((face + rng.integers(-20, 21, face.shape)).astype(np.uint8)).save(path)
-    home = Path.cwd()
-    os.chdir(folder)
-    data = {"root": str(folder / "faces"), "test_per_person": 2, "batch_size": 4}
-    for name, lr in (("target", 0.2), ("evaluator", 0.1)):
-        config = yaml.safe_load((ROOT / "configs/fit/att_softmax.yaml").read_text())
-        config["checkpoint"] = f"checkpoints/{name}.ckpt"
-        config["data"]["init_args"] = data
-        config["model"]["init_args"]["optimizer"]["init_args"]["lr"] = lr
-        config["trainer"] |= {"max_epochs": 40, "logger": False, "enable_progress_bar": False}
-        Path(f"{name}.yaml").write_text(yaml.safe_dump(config))
-        main(["fit", "--config", f"{name}.yaml"])
-    config = {
-        "evaluator_ckpt": "checkpoints/evaluator.ckpt",
-        "model": {
-            "classifier_ckpt": "checkpoints/target.ckpt",
-            "cost": "mi_lightning.attacks.costs.NegativeLogConfidence",
-            "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.5}},
-            "max_iterations": 20,
-        },
-        "data": {"class_path": "mi_lightning.data.AttFaces", "init_args": data},
-        "trainer": {
-            "accelerator": "cpu",
-            "callbacks": [{"class_path": "mi_lightning.lightning.callbacks.ResultsWriter"}],
-            "enable_progress_bar": False,
-        },
-    }
-    Path("attack.yaml").write_text(yaml.safe_dump(config))
-    os.chdir(home)
-    return folder
+@pytest.fixture(autouse=True)
+def _runs_happen_in_this_process(jobs_here):
+    """As tests with processes would take minutes."""
 
 
-@pytest.fixture
-def study(trained, tmp_path, monkeypatch, jobs_here):
-    """A folder of its own with the same files; runs happen in this process."""
-    for name in ("checkpoints", "attack.yaml", "target.yaml", "evaluator.yaml"):
-        (tmp_path / name).symlink_to(trained / name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-THROUGH = {"config": "attack.yaml", "set": {"model.defenses.0.init_args.gradient": "straight_through"}}
-ATTACKS = {"naive": "attack.yaml", "adaptive": THROUGH}
+THROUGH = PAIR | {"set": {"model.defenses.0.init_args.gradient": "straight_through"}}
+ATTACKS = {"naive": PAIR, "adaptive": THROUGH}
 
 
 def start(**changes):
     arguments = {"attacks": Settings(ATTACKS), "grid": Settings(STRENGTHS), "output": "out", "title": "A small sweep"}
-    sweep(**(arguments | changes))
+    sweep(CommandLine(), **(arguments | changes))
 
 
 def finished(folder: Path) -> dict[str, int]:
@@ -97,12 +56,14 @@ def finished(folder: Path) -> dict[str, int]:
 
 
 def test_a_sweep_and_its_files(study, capsys, jobs_here):
-    start(fit=["target.yaml", "evaluator.yaml"], broken_below=0.3)  # one of four people is named by chance
+    start(
+        classifiers=["classifier/victim.yaml", "classifier/evaluator.yaml"], broken_below=0.3
+    )  # one of four people is named by chance
     out = capsys.readouterr().out
     assert out.count("reusing checkpoints/") == 2
     assert len(finished(study)) == 6
-    plan = module._plan(ATTACKS, module.read_axes(STRENGTHS), [0])
-    assert [name.rpartition("_")[0] for name in jobs_here.done] == [cell.folder.rpartition("_")[0] for cell in plan]
+    cells = plan(ATTACKS, read_axes(STRENGTHS), [0], CommandLine())
+    assert [name.rpartition("_")[0] for name in jobs_here.done] == [cell.folder.rpartition("_")[0] for cell in cells]
 
     rows = list(csv.DictReader((study / "out/sweep.csv").read_text().splitlines()))
     assert {(row["attack"], row["r"], row["seed"]) for row in rows} == {
@@ -157,7 +118,7 @@ def test_a_sweep_and_its_files(study, capsys, jobs_here):
 
 
 def test_the_order_is_seeded_and_has_each_point_in_one_piece(study):
-    cells = module._plan(ATTACKS, module.read_axes(STRENGTHS), [1, 0])
+    cells = plan(ATTACKS, read_axes(STRENGTHS), [1, 0], CommandLine())
     assert [cell.seed for cell in cells] == [1] * 6 + [0] * 6
     assert [cell.attack for cell in cells] == ["naive", "adaptive"] * 6
     words = [cell.labels["r"] for cell in cells]
@@ -165,13 +126,13 @@ def test_the_order_is_seeded_and_has_each_point_in_one_piece(study):
     assert sorted(words[:6:2]) == sorted(words[6::2]) == ["0.02", "0.9", "none"]
     assert [cell.config["model"]["seed"] for cell in cells] == [cell.config["seed_everything"] for cell in cells]
     assert cells[0].config["model"]["seed"] == 1
-    many = [cell.labels["r"] for cell in module._plan(ATTACKS, module.read_axes(STRENGTHS), list(range(8)))]
+    many = [cell.labels["r"] for cell in plan(ATTACKS, read_axes(STRENGTHS), list(range(8)), CommandLine())]
     assert many[:6] == words[6:]
     assert len({tuple(many[k : k + 6]) for k in range(0, 48, 6)}) > 1
 
 
 def test_several_seeds_are_one_point(study):
-    start(attacks=Settings({"naive": "attack.yaml"}), grid=Settings({"model.max_iterations": [20]}), seeds=[3, 4])
+    start(attacks=Settings({"naive": PAIR}), grid=Settings({"model.max_iterations": [20]}), seeds=[3, 4])
     (line,) = json.loads((study / "out/sweep.json").read_text())["series"]
     assert [point["seeds"] for point in line["points"]] == [2]
     assert "seed 3)" in (study / "out/sweep.html").read_text()
@@ -210,22 +171,22 @@ def test_only_what_changed_is_run_again(study, jobs_here):
     start(attacks=Settings(NAIVE), grid=Settings({"model.max_iterations": [4, 5]}))
     jobs_here.done.clear()
     more = {"model.max_iterations": {"values": [4, 5, 6], "title": "another title"}}
-    start(attacks=Settings({"renamed": "attack.yaml"}), grid=Settings(more))
+    start(attacks=Settings({"renamed": PAIR}), grid=Settings(more))
     # neither names nor titles matter
     assert [name.rpartition("_")[0] for name in jobs_here.done] == ["renamed_model.max_iterations=6_seed=0"]
     jobs_here.done.clear()
-    changed = {"naive": {"config": "attack.yaml", "set": {"model.beta": 100}}}
+    changed = {"naive": PAIR | {"set": {"model.beta": 100}}}
     start(attacks=Settings(changed), grid=Settings({"model.max_iterations": [4]}))
     assert len(jobs_here.done) == 1
 
 
-def test_another_checkpoint_is_another_run(study, trained, jobs_here):
+def test_another_checkpoint_is_another_run(study, trained_study, jobs_here):
     start(attacks=Settings(NAIVE), grid=Settings(ONE))
-    content = {path.name: path.read_bytes() for path in (trained / "checkpoints").iterdir()}
-    (study / "checkpoints").unlink()
+    content = {path.name: path.read_bytes() for path in (trained_study / "checkpoints").iterdir()}
+    shutil.rmtree(study / "checkpoints")
     (study / "checkpoints").mkdir()
-    (study / "checkpoints/target.ckpt").write_bytes(content["evaluator.ckpt"])  # the two change places
-    (study / "checkpoints/evaluator.ckpt").write_bytes(content["target.ckpt"])
+    (study / "checkpoints/victim.ckpt").write_bytes(content["evaluator.ckpt"])  # the two change places
+    (study / "checkpoints/evaluator.ckpt").write_bytes(content["victim.ckpt"])
     start(attacks=Settings(NAIVE), grid=Settings(ONE))
     assert len(set(jobs_here.done)) == 2
 
@@ -254,7 +215,7 @@ def test_a_falling_grid_without_an_undefended_run(study):
 
 
 def test_equal_runs_are_run_once(study, jobs_here):
-    start(attacks=Settings({"one": "attack.yaml", "two": "attack.yaml"}), grid=Settings(ONE))
+    start(attacks=Settings({"one": PAIR, "two": list(PAIR.values())}), grid=Settings(ONE))
     assert len(jobs_here.done) == 1
     data = json.loads((study / "out/sweep.json").read_text())
     assert len(data["runs"]) == 2
@@ -274,7 +235,7 @@ def test_a_failing_run_is_told_and_stops_nothing(study, capsys, jobs_here):
     too_many = {"class_path": "mi_lightning.targets.defenses.TopK", "init_args": {"k": "$k"}}
     grid = Settings({"k": {"values": [9, 4], "set": {"model.defenses": [too_many]}}})  # 9 of 4 people
     for _ in range(2):
-        with pytest.raises(module.MIError, match=r"1 of 2 runs failed; naive k=9 seed=0: expected k of at most 4"):
+        with pytest.raises(MIError, match=r"1 of 2 runs failed; naive k=9 seed=0: expected k of at most 4"):
             start(attacks=Settings(NAIVE), grid=grid)
     assert "naive k=9 seed=0: failed" in capsys.readouterr().out
     data = json.loads((study / "out/sweep.json").read_text())
@@ -331,7 +292,7 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
     [
         ({"grid": {"model.gama": [0.1]}}, ["a key that exists", "got model.gama", "near it are model.gamma", "--grid"]),
         (
-            {"attacks": {"a": {"config": "attack.yaml", "set": {"model.defences": []}}}},
+            {"attacks": {"a": PAIR | {"set": {"model.defences": []}}}},
             ["got model.defences", "near it are model.defenses", "--attacks.a"],
         ),
         ({"grid": {}}, ["a grid of one axis or more", "--grid"]),
@@ -348,20 +309,22 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
         ({"attacks": {}}, ["one attack or more", "--attacks"]),
         ({"attacks": {"a": "absent.yaml"}}, ["absent.yaml", "--attacks.a"]),
         ({"attacks": {"a": {"set": {}}}}, ["a configuration", "--attacks.a"]),
-        ({"attacks": {"a": {"config": "attack.yaml", "sets": {}}}}, ["config and set", "got sets", "--attacks.a"]),
+        ({"attacks": {"a": PAIR | {"sets": {}}}}, ["target and attack and set", "got sets", "--attacks.a"]),
         ({"attacks": {"a": "bad.yaml"}}, ["bad.yaml is not YAML", "--attacks.a"]),
         ({"attacks": {"a": "unjudged.yaml"}}, ["an evaluator_ckpt and data", "--attacks.a"]),
         ({"attacks": {"a": "wrong.yaml"}}, ["nonsense", "--attacks.a"]),
-        ({"fit": ["absent.yaml"]}, ["absent.yaml", "--fit"]),
-        ({"grid": {"model.seed": [1, 2]}}, ["--seeds", "got model.seed", "--grid.model.seed"]),
-        ({"grid": {"s": {"values": [3], "set": {"seed_everything": "$s"}}}}, ["--seeds", "--grid.s"]),
+        ({"attacks": {"a": {"config": "x.yaml"}}}, ["target and attack", "got config", "--attacks.a"]),
+        ({"classifiers": ["absent.yaml"]}, ["absent.yaml", "--classifiers"]),
+        ({"fit": ["absent.yaml"]}, ["the key classifiers", "got fit", "--fit"]),
+        ({"grid": {"model.seed": [1, 2]}}, ["under `seeds`", "got model.seed", "--grid.model.seed"]),
+        ({"grid": {"s": {"values": [3], "set": {"seed_everything": "$s"}}}}, ["under `seeds`", "--grid.s"]),
         (
-            {"attacks": {"a": {"config": "attack.yaml", "set": {"model.seed": 3}}}},
-            ["--seeds", "got model.seed", "--attacks.a"],
+            {"attacks": {"a": PAIR | {"set": {"model.seed": 3}}}},
+            ["under `seeds`", "got model.seed", "--attacks.a"],
         ),
         (
             {
-                "attacks": {"naive": "attack.yaml", "a": {"config": "attack.yaml", "set": {"model.max_iterations": 7}}},
+                "attacks": {"naive": PAIR, "a": PAIR | {"set": {"model.max_iterations": 7}}},
                 "grid": {"model.beta": [10, 20], "model.max_iterations": [5, 9]},
             },
             [
@@ -384,10 +347,9 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
 def test_wrong_sweeps(study, capsys, content, expected):
     (study / "a_file").touch()
     (study / "bad.yaml").write_text("a: [1")
-    attack = yaml.safe_load((study / "attack.yaml").read_text())
-    (study / "unjudged.yaml").write_text(yaml.safe_dump({k: v for k, v in attack.items() if k != "evaluator_ckpt"}))
-    (study / "wrong.yaml").write_text(yaml.safe_dump(attack | {"nonsense": 1}))
-    whole = {"output": "out", "attacks": {"naive": "attack.yaml"}, "grid": STRENGTHS}
+    write(study / "unjudged.yaml", {"model": {"classifier_ckpt": "checkpoints/victim.ckpt"}})
+    write(study / "wrong.yaml", {"nonsense": 1})
+    whole = {"output": "out", "attacks": {"naive": PAIR}, "grid": STRENGTHS}
     text = content if isinstance(content, str) else yaml.safe_dump(whole | content)
     (study / "sweep.yaml").write_text(text)
     before = set(study.rglob("*"))
@@ -410,16 +372,16 @@ def test_the_help_is_in_words(capsys):
 
 
 def test_a_checkpoint_that_is_not_there(study):
-    (study / "checkpoints").unlink()
-    with pytest.raises(module.MIError, match=r"no checkpoint at checkpoints/target.ckpt.*--fit"):
+    shutil.rmtree(study / "checkpoints")
+    with pytest.raises(MIError, match=r"no checkpoint at checkpoints/victim.ckpt.*--classifiers"):
         start()
 
 
 def test_two_sweeps_in_one_folder(study, jobs_here):
     (study / "out").mkdir()
     with (
-        module._alone(study / "out"),
-        pytest.raises(module.InputError, match=r"no other sweep is at work, got out \(--output\)"),
+        alone(study / "out"),
+        pytest.raises(InputError, match=r"no other sweep is at work, got out \(output\)"),
     ):
         start()
     assert jobs_here.done == []

@@ -1,0 +1,163 @@
+"""The layers of the package: each may import those before it, never those after, and only at the top of a module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "mi_lightning"
+
+#: From the lowest to the highest; a line is one layer, whose parts know nothing of each other.
+LAYERS = (
+    ("errors", "io", "checkpoint", "extras", "workers"),
+    ("nn", "audio"),
+    ("stats",),
+    ("recognisers",),
+    ("data",),
+    ("classifiers",),
+    ("public_models",),
+    ("targets",),
+    # first what names no part, then the parts, then what puts them together
+    tuple(f"attacks.{name}" for name in ("problem", "rows", "stopping", "selection", "result")),
+    ("attacks.transforms", "attacks.filters"),
+    ("attacks.initializers",),
+    ("attacks.spaces",),
+    ("attacks.costs", "attacks.priors"),
+    ("attacks.estimators", "attacks.projections"),
+    ("attacks.steps",),
+    ("attacks.engine", "attacks.wrappers"),
+    ("attacks.attack", "attacks.literature"),
+    ("attacks",),
+    ("judging",),
+    ("report",),
+    ("lightning",),
+    ("commands",),
+    ("cli",),
+    ("__init__", "__main__"),
+)
+
+#: Names of one layer that may import each other.
+TOGETHER = (
+    set(LAYERS[0]),
+    {"nn", "audio"},
+    {"attacks.problem", "attacks.rows", "attacks.stopping", "attacks.selection", "attacks.result"},
+    {"attacks.engine", "attacks.wrappers"},
+    {"attacks.attack", "attacks.literature"},
+    {"__init__", "__main__"},
+)
+
+#: `attacks/` never learns who will judge it.
+NEVER = {("attacks", "recognisers"), ("attacks", "judging")}
+
+#: What is known and has to go. Must shrink to nothing.
+OFFENDERS: set[str] = {
+    "attacks.problem -> attacks.costs.base",
+    "attacks.problem -> attacks.priors.base",
+    "attacks.problem -> attacks.spaces.base",
+    "judging.speech_judge -> lightning.callbacks.vocoder",
+    "judging.speech_judge: lightning.callbacks.vocoder imported in a function",
+    "report.sweep -> commands.sweep.grid",
+}
+
+
+def _modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def _name(path: Path) -> str:
+    """Dotted name below the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def _layer(module: str) -> tuple[int, str]:
+    """Number of the layer, and the name under which it is listed: the longest that fits."""
+    fitting = [
+        (len(name), number, name)
+        for number, names in enumerate(LAYERS)
+        for name in names
+        if module == name or module.startswith(f"{name}.")
+    ]
+    if not fitting:
+        raise AssertionError(f"mi_lightning.{module} is in no layer: give it a place in LAYERS")
+    _, number, name = max(fitting)
+    return number, name
+
+
+def _imports(tree: ast.AST, function: bool = False) -> Iterator[tuple[str, int, bool]]:
+    """Give each import from the package: name below it, line, and whether it stands in a function."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            if node.module == "mi_lightning":
+                yield from ((alias.name, node.lineno, function) for alias in node.names)
+            elif node.module.startswith("mi_lightning."):
+                # `from mi_lightning.attacks import filters` means the module, `import Rows` a name in it
+                for alias in node.names:
+                    below = node.module.removeprefix("mi_lightning.")
+                    path = PACKAGE.joinpath(*below.split("."), alias.name)
+                    inner = path.is_dir() or path.with_suffix(".py").is_file()
+                    yield f"{below}.{alias.name}" if inner else below, node.lineno, function
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("mi_lightning."):
+                    yield alias.name.removeprefix("mi_lightning."), node.lineno, function
+        yield from _imports(node, function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+
+def offences(path: Path) -> Iterator[str]:
+    """Give what a module does against the layers, as `module -> module`, or `module: import in a function`."""
+    module = _name(path)
+    if module == "__init__":  # lazy, and may name anything
+        return
+    number, own = _layer(module)
+    for imported, _, function in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+        if imported in ("__version__", ""):
+            continue
+        other, theirs = _layer(imported)
+        folders = (module.split(".")[0], imported.split(".")[0])
+        together = own == theirs or any({own, theirs} <= names for names in TOGETHER)
+        if other > number or (other == number and not together) or folders in NEVER:
+            yield f"{module} -> {imported}"
+        if function:
+            yield f"{module}: {imported} imported in a function"
+
+
+@pytest.mark.parametrize("path", _modules(), ids=_name)
+def test_imports_go_one_way(path):
+    assert set(offences(path)) <= OFFENDERS
+
+
+def test_known_offenders_still_offend():
+    found = {offence for path in _modules() for offence in offences(path)}
+    assert found >= OFFENDERS, "take these out of OFFENDERS: " + ", ".join(sorted(OFFENDERS - found))
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "expected"),
+    [
+        ("nn/x.py", "from mi_lightning.data.base import SampleSet", {"nn.x -> data.base"}),
+        ("nn/x.py", "from mi_lightning.errors import InputError", set()),
+        ("attacks/costs/x.py", "from mi_lightning.attacks.priors import L2", {"attacks.costs.x -> attacks.priors"}),
+        ("attacks/costs/x.py", "from mi_lightning.judging import Judge", {"attacks.costs.x -> judging"}),
+        ("commands/x.py", "from mi_lightning.cli.main import main", {"commands.x -> cli.main"}),
+        (
+            "targets/x.py",
+            "if TYPE_CHECKING:\n    from mi_lightning.attacks.rows import Rows",
+            {"targets.x -> attacks.rows"},
+        ),
+        (
+            "data/x.py",
+            "def f():\n    import mi_lightning.errors",
+            {"data.x: errors imported in a function"},
+        ),
+    ],
+)
+def test_the_test_sees_offences(tmp_path, monkeypatch, where, text, expected):
+    monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
+    path = tmp_path / where
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert set(offences(path)) == expected
