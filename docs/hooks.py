@@ -67,7 +67,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     """Send links from a page to where their page lies in the site; a file that has none is named without a link."""
     source = page.file.src_uri
     at_home = source if source in ELSEWHERE else f"docs/{source}"  # path from the root of the project
