@@ -98,7 +98,9 @@ class Docstrings(griffe.Extension):
             return _reference(role, pkg)
 
         for docstring in _docstrings(pkg):
-            docstring.value = _KEY.sub(paper, _ROLE.sub(reference, docstring.value))
+            # Google's style has "Example:", griffe shows code as such only under "Examples:"
+            text = re.sub(r"^(\s*)Example:$", r"\1Examples:", docstring.value, flags=re.MULTILINE)
+            docstring.value = _KEY.sub(paper, _ROLE.sub(reference, text))
 
 
 def _docstrings(obj: griffe.Object) -> Iterator[griffe.Docstring]:

@@ -126,10 +126,22 @@ def test_methods_name_no_part_that_does_not_exist():
     assert named - public <= {part.__name__ for part in PARTS}
 
 
+FUNCTIONS = {name for name in re.findall(r"^\|[^|]+\| `(\w+)`", PAGES["methods.md"], re.M) if name.islower()}
+
+
 def test_every_attack_of_the_literature_stands_among_the_methods():
     literature = importlib.import_module("mi_lightning.attacks.literature")
-    table = {name for name in re.findall(r"^\|[^|]+\| `(\w+)`", PAGES["methods.md"], re.M) if name.islower()}
-    assert table == set(literature.__all__)
+    public = {
+        name
+        for name, value in vars(literature).items()
+        if inspect.isfunction(value) and value.__module__ == literature.__name__ and not name.startswith("_")
+    }
+    assert public == FUNCTIONS
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "attack").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_attack_file_is_one_of_the_methods_or_a_variant(path):
+    assert any(path.stem == name or path.stem.startswith(f"{name}_") for name in FUNCTIONS)
 
 
 @pytest.mark.parametrize("role", ROLES)
