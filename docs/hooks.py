@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ PACKAGE = ROOT / "mi_lightning"
 ELSEWHERE = ("CONTRIBUTING.md", "benchmarks/RESULTS.md")
 
 _ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc|obj):`(~?)([\w.]+)`")
-_LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+_FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 _KEY = re.compile(r"(?<![\w`\]])\[(([A-Z][A-Za-z]*\d*)(?:, [^\]]+)?)\](?![(\[])")
 
 
@@ -68,19 +69,29 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
-    """Send links from a page to where their page lies in the site; a file that has none is named without a link."""
+    """Send links from a page to where their page lies in the site, and keys of papers to the references.
+
+    A file that has no page in the site is named without a link.
+    """
     source = page.file.src_uri
-    at_home = source if source in ELSEWHERE else f"docs/{source}"  # path from the root of the project
+    home = source if source in ELSEWHERE else f"docs/{source}"  # path from the root of the project
+    parts = _FENCE.split(markdown)  # text and code in turn
+    parts[::2] = [_LINK.sub(lambda link: _moved(link, source, home, files.src_uris), part) for part in parts[::2]]
+    if source != "references.md":
+        list_of_all = posixpath.relpath("references.md", posixpath.dirname(source) or ".")
+        cited = {key for part in parts[::2] for whole, key in _KEY.findall(part) if whole == key} & reference_keys()
+        parts += [f"\n\n[{key}]: {list_of_all}#{key}" for key in sorted(cited)]
+    return "".join(parts)
 
-    def moved(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(at_home), link[1]))
-        inside = target.removeprefix("docs/")
-        if (inside if target.startswith("docs/") else target) in (*ELSEWHERE, *files.src_uris):
-            return f"]({posixpath.relpath(inside, posixpath.dirname(source) or '.')}{link[2] or ''})"
-        return f"](missing:{target})" if not (ROOT / target).exists() else "]()"
 
-    changed = _LINK.sub(moved, markdown)
-    return re.sub(r"\[([^\]]*)\]\(\)", r"\1", changed)
+def _moved(link: re.Match[str], source: str, home: str, pages: Collection[str]) -> str:
+    """Return a link as it is in the site; one that leads nowhere stays as it is, for the build to refuse."""
+    label, path, anchor = link.groups()
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(home), path))
+    uri = target if target in ELSEWHERE else target.removeprefix("docs/")
+    if uri in pages and (target in ELSEWHERE or target.startswith("docs/")):
+        return f"[{label}]({posixpath.relpath(uri, posixpath.dirname(source) or '.')}{anchor or ''})"
+    return label if (ROOT / target).exists() else link[0]
 
 
 class Docstrings(griffe.Extension):

@@ -11,6 +11,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -144,18 +145,26 @@ def test_every_attack_file_is_one_of_the_methods_or_a_variant(path):
     assert any(path.stem == name or path.stem.startswith(f"{name}_") for name in FUNCTIONS)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", sorted(ROLES.keys() - {"targets"}))  # shown by a model of one's own, and by a defense
 def test_every_role_has_its_own_example(role):
     base = ROLES[role]
-    if role == "targets":
-        pytest.skip("a target is shown by a model of one's own and by a defense")
     folder = role.replace(".", "/")
     assert re.search(rf"`{re.escape(role)}\.{base}` .*`{folder}(?:/|\.py)` \|$|`[\w.]*{base}`", PAGES["extending.md"])
     assert re.search(rf"^class \w+\({base}\):", PAGES["extending.md"], re.M)
 
 
-def test_the_site_has_a_page_for_each_package_and_all_its_modules():
-    hooks = pytest.importorskip("griffe") and load_hooks()
+@pytest.fixture(scope="module")
+def hooks():
+    """The module that MkDocs and mkdocstrings load."""
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("griffe")
+    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_site_has_a_page_for_each_package_and_all_its_modules(hooks):
     shown = {module for page in hooks.api_pages() for module in re.findall(r"^::: (\S+)$", page[2], re.M)}
     modules = {
         module.name
@@ -165,13 +174,42 @@ def test_the_site_has_a_page_for_each_package_and_all_its_modules():
     assert shown == modules | {"mi_lightning"}
 
 
-def load_hooks():
-    """The module that MkDocs loads."""
-    pytest.importorskip("mkdocs")
-    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.mark.parametrize(
+    ("source", "link", "expected"),
+    [
+        ("README.md", "[g](guide.md#how)", "[g](guide.md#how)"),
+        ("README.md", "[r](../benchmarks/RESULTS.md)", "[r](benchmarks/RESULTS.md)"),
+        ("README.md", "[c](../configs)", "c"),
+        ("README.md", "[n](../nothing.md)", "[n](../nothing.md)"),
+        ("CONTRIBUTING.md", "[d](docs/design.md#layers)", "[d](design.md#layers)"),
+        ("benchmarks/RESULTS.md", "[d](../docs/design.md)", "[d](../design.md)"),
+        ("README.md", "as in [F15] and [0, 1]", "as in [F15] and [0, 1]\n\n[F15]: references.md#F15"),
+        ("README.md", "```python\nx[0](guide.md)\n```", "```python\nx[0](guide.md)\n```"),
+    ],
+)
+def test_links_are_sent_to_where_pages_lie_in_the_site(hooks, source, link, expected):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=source))
+    files = SimpleNamespace(src_uris=["README.md", "guide.md", "design.md", *hooks.ELSEWHERE])
+    assert hooks.on_page_markdown(link, page=page, files=files, config=None) == expected
+
+
+def test_roles_keys_and_examples_of_docstrings_become_links_and_code(hooks, tmp_path):
+    import griffe
+
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "__init__.py").write_text("from toy.a import C\n", encoding="utf-8")
+    names = ":meth:`run`, :class:`~toy.C`, :class:`~toy.a.D`, :func:`~toy.a._f`"
+    (tmp_path / "toy" / "a.py").write_text(
+        f'class C:\n    """See {names}; [0, 1] [F15, part 2] [Z9]."""\n'
+        'def _f():\n    """Hidden.\n\n    Example:\n        >>> 1\n        1\n    """\n',
+        encoding="utf-8",
+    )
+    toy = griffe.load("toy", search_paths=[tmp_path], extensions=griffe.load_extensions(hooks.Docstrings))
+    assert toy["a.C"].docstring.value == (
+        "See `run`, [`C`][toy.a.C], [`D`][toy.a.D], `_f`; [0, 1] "
+        '<a href="../../references/#F15">[F15, part 2]</a> [Z9].'
+    )
+    assert "Examples:" in toy["a._f"].docstring.value
 
 
 @pytest.mark.parametrize("role", [*ROLES.values(), "Engine", "Problem", "ledger", "row", "query", "label"])
