@@ -54,7 +54,7 @@ STAND_INS = {
     "SyntheticVoices": {"voices": PEOPLE, "sentences": 2},
     "PublicFaces": {"weights": "generator.tar"},
     "FaceDecoder": {"weights": "generator.tar"},
-    "SincNet": {"shift_seconds": 0.1},
+    "SincNet": {"shift_seconds": 0.1, "hidden": [64, 32]},
     "MelSpeakerNet": {"shift_seconds": 0.1},
     "SlidingWindows": {"stride": 1600},
 }
