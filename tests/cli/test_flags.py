@@ -41,7 +41,7 @@ class Role:
     command: str = "invert"
 
 
-DEFENSE = "mi_lightning.targets.defenses.Rounding"
+DEFENSE = "mi_lightning.targets.defenses.HardLabel"
 ROLES = (
     Role("attacks.spaces", "model.space"),
     Role("attacks.costs", "model.cost"),
