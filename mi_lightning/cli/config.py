@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -114,7 +115,7 @@ def explain(command: str, arguments: Sequence[str]) -> MIError | None:
     Returns:
         What is wrong; None if it is neither.
     """
-    for flag, path in zip(arguments, arguments[1:], strict=False):
+    for flag, path in pairwise(arguments):
         if flag == "--config" and not _is_content(path):
             try:
                 yaml.safe_load(Path(path).read_text(encoding="utf-8"))
