@@ -36,7 +36,7 @@ _HOMES = {
     "data": "mi_lightning.data",
     "defenses": "mi_lightning.targets.defenses",
     "fit": "mi_lightning.lightning.fit:fit",
-    "judge": "mi_lightning.judging.judge:judge",
+    "judge": "mi_lightning.judging.make:judge",
     "load": "mi_lightning.classifiers.loading:load_classifier",
     "plot": "mi_lightning.report.plot:plot",
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,9 +50,10 @@ print(json.dumps([heavy, dict(os.environ) == before]))
     ],
 )
 def test_quick_answers_load_no_torch(arguments, status, words):
-    start = time.process_time()
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = python("-X", "importtime", "-m", "mi_lightning", *arguments)
-    assert time.process_time() - start < 1.5
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime < 1.5
     assert done.returncode == status
     assert words in done.stdout + done.stderr
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -115,7 +115,7 @@ def explain(command: str, arguments: Sequence[str]) -> MIError | None:
     Returns:
         What is wrong; None if it is neither.
     """
-    for flag, path in itertools.pairwise(arguments):
+    for flag, path in pairwise(arguments):
         if flag == "--config" and not _is_content(path):
             try:
                 yaml.safe_load(Path(path).read_text(encoding="utf-8"))

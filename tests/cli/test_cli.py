@@ -24,7 +24,7 @@ from mi_lightning.commands.fit import what_was_fitted
 ROOT = Path(__file__).parents[2]
 FIT = "classifier/victim.yaml"
 SHARD = ("--trainer.strategy", "row_shard")
-PICTURE = ("--model.space.init_args.initial.init_args.path", "absent.png")
+PICTURE = ("--model.space.init_args.initializer.init_args.path", "absent.png")
 INVERT = ("--config", "target/soft.yaml", "--config", "attack/steps.yaml")
 RUN = "lightning_logs/invert/soft_steps"
 
@@ -207,7 +207,10 @@ def test_ctrl_c_keeps_what_was_found(study):
         (["--trainer.precision", "16-true"], ["32-true", "got 16-true", "--trainer.precision"]),
         (["--model.optimizer.init_args.lr", "-1"], ["learning rate", "--model.optimizer"]),
         (["--model.optimizer", "torch.optim.LBFGS"], ["needs no closure", "LBFGS", "--model.optimizer"]),
-        (["--model.space.init_args.initial", "mi_lightning.attacks.initializers.GivenImage", *PICTURE], ["absent.png"]),
+        (
+            ["--model.space.init_args.initializer", "mi_lightning.attacks.initializers.GivenImage", *PICTURE],
+            ["absent.png"],
+        ),
     ],
 )
 def test_wrong_flags_of_invert(run, study, flags, expected):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,8 @@ def test_what_has_no_old_name_is_left_alone():
 @pytest.mark.parametrize("path", sorted({path.split(" ")[0] for path in OLD_CLASSES.values()}))
 def test_new_class_paths_exist(path):
     package, _, name = path.rpartition(".")
+    if package == "mi_lightning.attacks.steps" and find_spec(package) is None:
+        pytest.skip("comes with the engine")
     assert isinstance(getattr(importlib.import_module(package), name), type)
 
 
