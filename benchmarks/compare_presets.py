@@ -28,9 +28,7 @@ def compare(one: Path, other: Path) -> tuple[int, int, int, float]:
         raise ValueError(f"other rows in {one} than in {other}")
     found = [each["reconstruction"] for each in arrays]
     rows = [json.loads((folder / "results.json").read_text(encoding="utf-8"))["per_label"] for folder in (one, other)]
-    same = [
-        sum(a[key] == b[key] for a, b in zip(*rows, strict=True)) for key in ("iterations", "stop_reason")
-    ]
+    same = [sum(a[key] == b[key] for a, b in zip(*rows, strict=True)) for key in ("iterations", "stop_reason")]
     return len(labels[0]), same[0], same[1], float(np.abs(found[0] - found[1]).max())
 
 

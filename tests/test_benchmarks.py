@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 import torch
-from mi_lightning.lightning.callbacks.process_dae import ProcessDAE
 
 from mi_lightning.classifiers import StackedDAE
 from mi_lightning.classifiers.loading import save_classifier
+from mi_lightning.lightning.callbacks import ProcessDAE
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -47,7 +47,7 @@ def lightning_log_level():
     [(30, 100, None, 0.5), (200, 3, 0.2, 0.5), (60, 2, None, 40.0), (40, None, 0.3, 0.5)],
 )
 def test_bare_loop_and_invert_do_the_same(race, tiny_softmax, alpha, beta, gamma, rate, clamp):
-    parameters = race.Parameters(alpha, beta, gamma, rate, block=7, clamp=clamp)
+    parameters = race.Parameters(alpha, beta, gamma, rate, report_every=7, clamp=clamp)
     bare = torch.nn.Sequential(torch.nn.Flatten(), tiny_softmax.head)
     images, iterations = race.bare_loop(bare, tiny_softmax.input_shape, tiny_softmax.num_classes, parameters)
     found, taken = race.project(tiny_softmax, parameters, None)

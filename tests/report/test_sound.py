@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from mi_lightning.lightning.callbacks.vocoder import GriffinLim
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mi_lightning.attacks.initializers.speech_noise import SpeechNoise
 from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.classifiers.loading import save_classifier
+from mi_lightning.lightning.callbacks import GriffinLim
 from mi_lightning.lightning.callbacks.dashboard import Dashboard
 from mi_lightning.lightning.callbacks.results import ResultsWriter
 from mi_lightning.lightning.module import Inversion
@@ -64,10 +64,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logger = TensorBoardLogger(folder, name="voices", default_hp_metric=False)
     attack = Inversion(
         target=WhiteBox(ToneEar()),
-        space=WaveformSpace(duration=0.3, initial=SpeechNoise(std=0.02)),
+        space=WaveformSpace(duration=0.3, initializer=SpeechNoise(std=0.02)),
         optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.02),
         max_iterations=20,
-        block=10,
+        report_every=10,
     )
     InversionTrainer(
         accelerator="cpu",
