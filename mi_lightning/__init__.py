@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mi_lightning import attacks, classifiers, data
+    from mi_lightning.attacks.attack import Attack
     from mi_lightning.attacks.result import InversionResult
     from mi_lightning.classifiers.loading import load_classifier as load
     from mi_lightning.judging import Judge
+    from mi_lightning.judging.make import judge
     from mi_lightning.lightning.fit import fit
     from mi_lightning.report.plot import plot
     from mi_lightning.targets import BlackBox, LabelOnly, WhiteBox, defenses
