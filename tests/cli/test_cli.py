@@ -257,12 +257,12 @@ def test_a_checkpoint_of_another_class_or_shape(run, study, write_pgm):
 def test_the_split_of_the_checkpoint_is_kept_to(run, study):
     code, _, err = run(*("test", "--config", FIT, "--checkpoint", "checkpoints/victim.ckpt", "--data.split_seed", "5"))
     assert code == 2
-    assert "expected the target's training split_seed, 0, got 5 (--data.split_seed)" in one_line(err)
+    assert "expected the target's training split_seed, 0, got 5 (--data.init_args.split_seed)" in one_line(err)
 
 
 @pytest.mark.parametrize("limit", [("limit_train_batches", "1"), ("max_steps", "1"), ("fast_dev_run", "true")])
 def test_a_limit_of_the_trainer_keeps_what_was_found(run, study, limit):
-    code, _, err = invert(run, "--model.block", "5", f"--trainer.{limit[0]}", limit[1])
+    code, _, err = invert(run, "--model.report_every", "5", f"--trainer.{limit[0]}", limit[1])
     assert code == 0, err
     found = list(study.rglob("results.json"))
     if limit[0] != "fast_dev_run":  # which switches the loggers off, and writes to the working folder
@@ -376,10 +376,10 @@ def test_what_was_found_before_a_target_failed_is_shown(query, tmp_path):
     ("function", "words"),
     [
         ("fails_at_once", "the target failed at query 4: ConnectionError: no server"),
-        ("misses_a_class", "expected confidences of shape (4, 4), got (4, 3) (--model.target)"),
-        ("not_a_number", "expected confidences, got NaN in row 1 of 4 (--model.target)"),
-        ("negative", "expected confidences >= 0, got -0.25 in row 2 of 4 (--model.target)"),
-        ("unnormalised", "expected confidences that sum to 1, got 2 in row 0 of 4 (--model.target)"),
+        ("misses_a_class", "expected confidences of shape (4, 4), got (4, 3)"),
+        ("not_a_number", "expected confidences, got NaN in row 1 of 4"),
+        ("negative", "expected confidences >= 0, got -0.25 in row 2 of 4"),
+        ("unnormalised", "expected confidences that sum to 1, got 2 in row 0 of 4"),
     ],
 )
 def test_a_target_of_ones_own_that_gives_no_confidences(query, function, words):
@@ -406,7 +406,7 @@ def test_a_defense_that_cannot_be(query, defense, argument, value, words):
     )
     code, _, err = query("good", "--model.defenses", one.replace(".0}", "}"))
     assert code == 2
-    assert f"{words} (--model.defenses, {defense}.{argument})" in one_line(err)
+    assert f"{words} (--model.defenses.0.init_args.{argument})" in one_line(err)
 
 
 def test_a_step_of_nothing(query):
