@@ -24,6 +24,7 @@ from mi_lightning.commands.fit import what_was_fitted
 ROOT = Path(__file__).parents[2]
 FIT = "classifier/victim.yaml"
 SHARD = ("--trainer.strategy", "row_shard")
+PIXELS = ("--model.space", "mi_lightning.attacks.spaces.PixelSpace")
 PICTURE = ("--model.space.init_args.initializer.init_args.path", "absent.png")
 INVERT = ("--config", "target/soft.yaml", "--config", "attack/steps.yaml")
 RUN = "lightning_logs/invert/soft_steps"
@@ -79,9 +80,9 @@ def test_fit_test_and_invert(run, study):
     assert {"results.json", "config.yaml", "per_label.csv", "reconstructions.npz", "reconstructions.png"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     results = json.loads((folder / "results.json").read_text())
-    assert results["schema_version"] == 1
+    assert results["schema_version"] == 2
     assert results["summary"]["rows"] == 4
-    assert results["attack"]["alpha"] == 30
+    assert results["attack"]["max_iterations"] == 30
     assert results["target"]["test_accuracy"] == pytest.approx(accuracy)
     with np.load(folder / "reconstructions.npz", allow_pickle=False) as arrays:
         assert arrays["reconstruction"].shape == (4, 1, 8, 6)
@@ -191,7 +192,7 @@ def test_ctrl_c_keeps_what_was_found(study):
         (["--model.classifier_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
         (["--evaluator_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
         (["--evaluator_ckpt", "checkpoints/victim.ckpt"], ["independent", "--evaluator_ckpt"]),
-        (["--data.split_seed", "7"], ["split_seed", "got 7", "--data.split_seed"]),
+        (["--data.split_seed", "7"], ["split_seed", "got 7", "--data.init_args.split_seed"]),
         (["--data.root", "empty"], ["empty"]),
         (["--model.nonsense", "1"], ["nonsense"]),
         (["--trainer.logger.init_args.save_dir", "a_file/logs"], ["can be written", "a_file"]),
@@ -208,8 +209,8 @@ def test_ctrl_c_keeps_what_was_found(study):
         (["--model.optimizer.init_args.lr", "-1"], ["learning rate", "--model.optimizer"]),
         (["--model.optimizer", "torch.optim.LBFGS"], ["needs no closure", "LBFGS", "--model.optimizer"]),
         (
-            ["--model.space.init_args.initializer", "mi_lightning.attacks.initializers.GivenImage", *PICTURE],
-            ["absent.png"],
+            [*PIXELS, "--model.space.init_args.initializer", "mi_lightning.attacks.initializers.GivenImage", *PICTURE],
+            ["absent.png", "--model.space.init_args.initializer.init_args.path"],
         ),
     ],
 )
