@@ -34,7 +34,8 @@ class CNN(Classifier):
         flip: Augmentation, in training: probability of the mirror image.
         noise: Augmentation, in training: standard deviation of white noise, as a part of the range.
         optimizer: Optimizer over the weights.
-        **classifier: The arguments of `Classifier`; ``input_shape`` is (channels, height, width), at least 4 x 4 pixels.
+        **classifier: The arguments of `Classifier`; ``input_shape`` (channels, height, width) of
+            4 x 4 pixels or more.
 
     Raises:
         InputError: If the images are too small, or a size or an amount is out of its range.

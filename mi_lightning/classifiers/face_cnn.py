@@ -54,7 +54,8 @@ class FaceCNN(Classifier):
         brightness: Augmentation: greatest change of brightness, overall and from side to side, as a part of the range.
         noise: Augmentation: greatest standard deviation of white noise, as a part of the range.
         optimizer: Optimizer over the weights.
-        **classifier: The arguments of `Classifier`; ``input_shape`` is (channels, height, width), at least 16 x 16 pixels.
+        **classifier: The arguments of `Classifier`; ``input_shape`` (channels, height, width) of
+            16 x 16 pixels or more.
 
     Raises:
         InputError: If the images are too small, or an amount is out of its range.
