@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -37,28 +36,6 @@ heavy = [name for name in ("torch", "lightning", "sklearn", "numpy", "rich") if 
 print(json.dumps([heavy, dict(os.environ) == before]))
 """
     assert json.loads(python("-c", program).stdout) == [[], True]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "words"),
-    [
-        (["--help"], 0, "usage: mi-lightning"),
-        (["--version"], 0, f"mi-lightning {mi.__version__}"),
-        (["invart"], 2, "expected invert, the nearest command, got invart"),
-        (["xyz"], 2, "expected a command (fit, test, invert, audit, sweep, report), got xyz"),
-        ([], 2, "got none"),
-    ],
-)
-def test_quick_answers_load_no_torch(arguments, status, words):
-    start = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = python("-X", "importtime", "-m", "mi_lightning", *arguments)
-    end = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime < 1.5
-    assert done.returncode == status
-    assert words in done.stdout + done.stderr
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "mi_lightning.cli.main" in loaded or "mi_lightning.cli.text" in loaded
-    assert not loaded & {"torch", "lightning", "sklearn", "numpy", "matplotlib", "jsonargparse"}
 
 
 def test_the_help_names_every_command():
@@ -125,5 +102,5 @@ def test_plot(faces, tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             mi.plot(**wrong)
-    with pytest.raises(MIError, match="cannot write"):
-        mi.plot(found, path=tmp_path / "absent" / "sheet.png")
+    with pytest.raises(MIError, match=r"cannot write .*: .*sheet\.png is no folder"):
+        mi.plot(found, path=tmp_path / "sheet.png" / "sheet.png")

@@ -1,13 +1,19 @@
-"""Reading recordings from files."""
+"""Sound in files: reading recordings, and waveforms as samples of 16 bits."""
 
 from __future__ import annotations
 
+import io
+import wave
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mi_lightning.extras import load_soundfile
+
+FULL_SCALE = 32767  # sample of amplitude 1 in 16 bits
 
 
 class DamagedAudioError(Exception):
@@ -39,6 +45,33 @@ def read_audio(path: Path) -> tuple[NDArray[np.float64], int]:
     if not np.isfinite(samples).all():
         raise DamagedAudioError("samples that are no numbers")
     return samples, rate
+
+
+def full_scale(waves: Tensor) -> Tensor:
+    """Cut off what is beyond full scale; NaN becomes silence."""
+    return waves.nan_to_num(0.0).clamp(-1, 1)
+
+
+def to_int16(waves: Tensor) -> NDArray[np.int16]:
+    """Turn waveforms, any shape, full scale at 1, into 16-bit samples; what is beyond is cut off, NaN is silence."""
+    whole: NDArray[np.int16] = (full_scale(waves) * FULL_SCALE).round().short().numpy()
+    return whole
+
+
+def from_int16(samples: NDArray[np.int16]) -> Tensor:
+    """Turn 16-bit samples back into waveforms with full scale at 1."""
+    return torch.from_numpy(samples.astype(np.float32)) / FULL_SCALE
+
+
+def wav(samples: Tensor, rate: int) -> bytes:
+    """Encode a waveform of any shape with one channel, full scale at 1, as a 16-bit WAV file."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(to_int16(samples.flatten()).astype("<i2").tobytes())
+    return buffer.getvalue()
 
 
 def _reason(error: Exception) -> str:

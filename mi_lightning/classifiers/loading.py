@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import pickle
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from mi_lightning.checkpoint import plain_content
 from mi_lightning.classifiers.base import FORMAT_VERSION, Classifier
 from mi_lightning.errors import MIError
+from mi_lightning.io import write_atomically
 
 
 def save_classifier(classifier: Classifier, path: str | Path) -> None:
@@ -30,24 +30,13 @@ def save_classifier(classifier: Classifier, path: str | Path) -> None:
     Raises:
         MIError: If the file cannot be written.
     """
-    path = Path(path)
     checkpoint: dict[str, Any] = {
         "pytorch-lightning_version": lightning.__version__,  # so that Lightning's load_from_checkpoint takes it, too
         "state_dict": {name: value.detach().cpu().contiguous() for name, value in classifier.state_dict().items()},
         "hyper_parameters": classifier.init_args,
     }
     classifier.on_save_checkpoint(checkpoint)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                torch.save(checkpoint, file)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise MIError(f"cannot write the checkpoint {path}: {error.strerror}") from error
+    write_atomically(path, lambda file: torch.save(checkpoint, file), what="the checkpoint")
 
 
 def load_classifier(path: str | Path, field: str = "") -> Classifier:

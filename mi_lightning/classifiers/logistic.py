@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression as Solver
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -130,6 +128,9 @@ class LogisticRegression(Classifier):
         Raises:
             InputError: If a person has no sample.
         """
+        from sklearn.exceptions import ConvergenceWarning  # a second that a help text need not wait for
+        from sklearn.linear_model import LogisticRegression as Solver
+
         found = y.unique()
         if len(found) < self.num_classes:
             raise InputError(f"training samples of all {self.num_classes} people", f"{len(found)} people")

@@ -13,6 +13,7 @@ import yaml
 
 from mi_lightning.cli.renamed import OLD_CLASSES, OLD_CONFIGS, OLD_KEYS
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import read_yaml
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -118,9 +119,9 @@ def explain(command: str, arguments: Sequence[str]) -> MIError | None:
     for flag, path in pairwise(arguments):
         if flag == "--config" and not _is_content(path):
             try:
-                yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            except (OSError, ValueError, yaml.YAMLError) as error:
-                return MIError(f"{path} is not YAML: {' '.join(str(error).split())}")
+                read_yaml(path, "--config")
+            except InputError as error:
+                return error
     return _new_name(command, arguments)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mi_lightning.checkpoint import file_digest
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import write_atomically
 from mi_lightning.nn.dcgan import load_generator
 from mi_lightning.public_models.base import FittedDecoder
 
@@ -106,17 +107,10 @@ def _read(file: Path, count: int) -> Tensor | None:
 
 def _write(file: Path, faces: Tensor) -> None:
     """Keep faces in a file, whole or not at all; what cannot be kept is made again next time."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as stream:
-                np.save(stream, faces.numpy())
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        _log.warning("public faces are not kept for next time: %s: %s", file, error.strerror)
+        write_atomically(file, lambda stream: np.save(stream, faces.numpy()))
+    except MIError as error:
+        _log.warning("public faces are not kept for next time: %s", error)
 
 
 class Frame(nn.Module):

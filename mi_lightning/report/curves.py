@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -74,6 +73,8 @@ def _figure(curves: Sequence[Curve], axis_title: str, broken_below: float) -> Fi
 
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
     """A legend in as many columns as the width of the figure holds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # all else of matplotlib comes with Lightning
+
     FigureCanvasAgg(figure)  # which knows how wide words are
     for columns in range(len(names), 0, -1):
         legend = figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING, Any
 
 from mi_lightning.io import write_atomically
 from mi_lightning.report.cards import people
@@ -18,6 +16,9 @@ from mi_lightning.report.narrative import reading, warnings
 from mi_lightning.report.results import RunResults, read_runs
 from mi_lightning.report.settings import circumstances, config_of, side_by_side
 from mi_lightning.report.table import table_rows
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def build_report(
@@ -67,6 +68,8 @@ def build_report(
 @cache
 def page_template(name: str) -> Template:
     """A page of ``report/templates``, compiled once."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here, so that a help text does without it
+
     environment = Environment(
         loader=PackageLoader("mi_lightning.report"),
         autoescape=True,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from mi_lightning.data.base import modality_of
 from mi_lightning.judging.likeness import into_range
 
 Pixels = NDArray[np.uint8]
@@ -20,16 +19,6 @@ Pixels = NDArray[np.uint8]
 _INK, _FAINT, _PAPER = (28, 32, 40), (110, 118, 130), (255, 255, 255)
 _GOOD, _BAD = (22, 120, 60), (176, 42, 48)
 _EDGE = 128  # a picture on the contact sheet is scaled so that its longer side comes near this many pixels
-
-
-def is_picture(shape: Sequence[int]) -> bool:
-    """Whether inputs of this shape can be shown: (1 or 3 channels, height, width).
-
-    Example:
-        >>> is_picture((1, 112, 92)), is_picture((3200,))
-        (True, False)
-    """
-    return modality_of(shape, (0.0, 1.0)).kind == "picture"
 
 
 def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:

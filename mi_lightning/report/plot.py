@@ -10,10 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.data.base import PersonDataModule
-from mi_lightning.errors import InputError, MIError
+from mi_lightning.data.base import PersonDataModule, modality_of
+from mi_lightning.errors import InputError
+from mi_lightning.io import write_atomically
 from mi_lightning.judging.judge import Judgement
-from mi_lightning.report.pictures import contact_sheet, is_picture, to_pixels
+from mi_lightning.report.pictures import contact_sheet, to_pixels
 
 
 def plot(
@@ -43,7 +44,7 @@ def plot(
     """
     best = result.best()
     shape = tuple(best.reconstruction.shape[1:])
-    if not is_picture(shape):
+    if modality_of(shape, input_range).kind != "picture":
         raise InputError("reconstructions of shape (1 or 3, height, width)", shape, field="result")
     beside = []
     if references is not None:
@@ -69,10 +70,7 @@ def plot(
         heading=[f"{len(best)} people"],
     )
     if path is not None:
-        try:
-            Path(path).write_bytes(sheet)
-        except OSError as error:
-            raise MIError(f"cannot write {path}: {error.strerror}") from error
+        write_atomically(path, sheet)
     return Image.open(io.BytesIO(sheet))
 
 

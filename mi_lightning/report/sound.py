@@ -1,36 +1,23 @@
-"""Voices in reports: WAV files, spectrograms, and sounds inside an HTML page."""
+"""Voices in reports: spectrograms, and sounds inside an HTML page."""
 
 from __future__ import annotations
 
 import base64
-import io
-import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from mi_lightning.data.base import SPEECH_RATE, modality_of
+from mi_lightning.audio.files import wav
+from mi_lightning.data.base import SPEECH_RATE
 from mi_lightning.report.pictures import Pixels
 
-_FULL = 32767  # sample of amplitude 1 in 16 bits
 _DEPTH = 70.0  # decibels below the loudest point that a spectrogram shows
 _WIDTH, _HEIGHT = 160, 96  # pixels of a spectrogram
 _PLAYED = 2.0  # seconds inside a page: whole waveforms are in the files
-
-
-def is_sound(shape: Sequence[int]) -> bool:
-    """Whether inputs of this shape are waveforms: (1, samples).
-
-    Example:
-        >>> is_sound((1, 3200)), is_sound((1, 112, 92)), is_sound((300,))
-        (True, False, False)
-    """
-    return modality_of(shape, (-1.0, 1.0)).kind == "sound"
 
 
 def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None) -> int:
@@ -40,33 +27,6 @@ def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None) -> in
         if isinstance(rate := part.get("sample_rate"), int):
             return rate
     return SPEECH_RATE
-
-
-def full_scale(waves: Tensor) -> Tensor:
-    """Cut off what is beyond full scale; NaN becomes silence."""
-    return waves.nan_to_num(0.0).clamp(-1, 1)
-
-
-def to_int16(waves: Tensor) -> NDArray[np.int16]:
-    """Turn waveforms, any shape, full scale at 1, into 16-bit samples; what is beyond is cut off, NaN is silence."""
-    whole: NDArray[np.int16] = (full_scale(waves) * _FULL).round().short().numpy()
-    return whole
-
-
-def from_int16(samples: NDArray[np.int16]) -> Tensor:
-    """Turn 16-bit samples back into waveforms with full scale at 1."""
-    return torch.from_numpy(samples.astype(np.float32)) / _FULL
-
-
-def wav(samples: Tensor, rate: int) -> bytes:
-    """Encode a waveform of any shape with one channel, full scale at 1, as a 16-bit WAV file."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(to_int16(samples.flatten()).astype("<i2").tobytes())
-    return buffer.getvalue()
 
 
 def wav_uri(samples: Tensor, rate: int) -> str:

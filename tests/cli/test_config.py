@@ -91,7 +91,7 @@ def test_run_names():
         ("audit", ["--fit", "[a.yaml]"], r"classifiers, as it is called now, got fit \(--fit\)"),
         ("audit", ["--invert", "[a.yaml]"], r"targets and attacks"),
         ("sweep", ["--fit", "[a.yaml]"], r"classifiers"),
-        ("invert", ["--config", "bad.yaml"], r"bad.yaml is not YAML: while parsing"),
+        ("invert", ["--config", "bad.yaml"], r"expected a configuration in YAML, got bad.yaml: while parsing"),
     ],
 )
 def test_old_names_are_told_the_new_ones(tmp_path, monkeypatch, command, arguments, words):

@@ -21,9 +21,9 @@ from mi_lightning.cli.runner import CommandLine
 from mi_lightning.commands.sweep.command import sweep
 from mi_lightning.commands.sweep.grid import read_axes
 from mi_lightning.commands.sweep.plan import plan
-from mi_lightning.commands.sweep.run import alone
 from mi_lightning.commands.sweep.settings import Settings
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import alone
 from tests.study import write
 
 ROOT = Path(__file__).parents[2]
@@ -310,7 +310,7 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
         ({"attacks": {"a": "absent.yaml"}}, ["absent.yaml", "--attacks.a"]),
         ({"attacks": {"a": {"set": {}}}}, ["a configuration", "--attacks.a"]),
         ({"attacks": {"a": PAIR | {"sets": {}}}}, ["target and attack and set", "got sets", "--attacks.a"]),
-        ({"attacks": {"a": "bad.yaml"}}, ["bad.yaml is not YAML", "--attacks.a"]),
+        ({"attacks": {"a": "bad.yaml"}}, ["a configuration in YAML, got bad.yaml", "--attacks.a"]),
         ({"attacks": {"a": "unjudged.yaml"}}, ["an evaluator_ckpt and data", "--attacks.a"]),
         ({"attacks": {"a": "wrong.yaml"}}, ["nonsense", "--attacks.a"]),
         ({"attacks": {"a": {"config": "x.yaml"}}}, ["target and attack", "got config", "--attacks.a"]),
@@ -380,7 +380,7 @@ def test_a_checkpoint_that_is_not_there(study):
 def test_two_sweeps_in_one_folder(study, jobs_here):
     (study / "out").mkdir()
     with (
-        alone(study / "out"),
+        alone(study / "out", what="sweep"),
         pytest.raises(InputError, match=r"no other sweep is at work, got out \(output\)"),
     ):
         start()

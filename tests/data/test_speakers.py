@@ -162,6 +162,18 @@ def test_cache_that_cannot_be_written_is_done_without(folder, tmp_path):
         assert len(data.utterances("train")) == 9
 
 
+def test_on_a_full_disk_audio_is_not_kept_and_nothing_is_left(folder, tmp_path, monkeypatch):
+    def full(path, audio):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mi_lightning.data.speech.cache.np.save", full)
+    data = make(folder, cache_dir=str(tmp_path / "cache"))
+    with pytest.warns(UserWarning, match=r"not kept.*: cannot write .*: No space left on device \(cache_dir\)"):
+        assert len(data.utterances("train")) == 9
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 def test_cache_folder_of_the_user(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     make(folder).setup()

@@ -11,14 +11,6 @@ from PIL import Image
 from mi_lightning.report import pictures
 
 
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [((1, 8, 6), True), ((3, 8, 6), True), ((2, 8, 6), False), ((8, 6), False), ((3200,), False), ((1, 0, 6), False)],
-)
-def test_what_can_be_shown(shape, expected):
-    assert pictures.is_picture(shape) is expected
-
-
 def test_the_input_range_becomes_black_to_white():
     image = torch.tensor([-1.0, -0.5, 0.0, 1.0, 1.0 + 1e-4, float("nan")]).reshape(1, 1, 1, 6)
     assert pictures.to_pixels(image, (-1.0, 1.0)).tolist() == [[[0, 64, 128, 255, 255, 128]]]

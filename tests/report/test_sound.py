@@ -5,7 +5,6 @@ import json
 import wave
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -24,13 +23,6 @@ from mi_lightning.targets import WhiteBox
 from tests.judging.voices import RATE, ToneEar, ToneSpeakers, tone
 
 
-def test_wav_holds_the_waveform():
-    content = sound.wav(torch.tensor([0.0, 0.5, -1.0, 2.0, float("nan")]), 8000)
-    with wave.open(io.BytesIO(content)) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
-        assert np.frombuffer(file.readframes(9), "<i2").tolist() == [0, 16384, -32767, 32767, 0]
-
-
 def test_spectrogram_shows_a_tone_where_it_is():
     pixels = sound.spectrograms(tone(2000, 0.5)[None, None], RATE)
     brightness = pixels[0].astype(int).sum(2).mean(1)
@@ -43,11 +35,6 @@ def test_spectrogram_of_a_wave_out_of_all_bounds_is_that_of_the_wave():
     wave_ = tone(2000, 0.5)[None, None]
     loud, plain = (sound.spectrograms(scale * wave_, RATE).astype(int) for scale in (1e38, 1.0))
     assert abs(loud - plain).max() <= 1
-
-
-def test_sixteen_bits_and_back():
-    wave_ = tone(100, 0.1)
-    torch.testing.assert_close(sound.from_int16(sound.to_int16(wave_)), wave_, atol=2e-5, rtol=0)
 
 
 def test_rate_of_a_run():

@@ -10,10 +10,10 @@ from mi_lightning.commands.base import Runner, console
 from mi_lightning.commands.fit import checkpoints_of, fit_missing
 from mi_lightning.commands.sweep.grid import read_axes, run_digest
 from mi_lightning.commands.sweep.plan import check_checkpoints, checked_seeds, plan
-from mi_lightning.commands.sweep.run import alone, finished_runs, run
+from mi_lightning.commands.sweep.run import finished_runs, run
 from mi_lightning.commands.sweep.settings import Settings
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.io import ensure_writable
+from mi_lightning.io import alone, ensure_writable
 from mi_lightning.report.origin import package_versions
 from mi_lightning.report.sweep import SweepPlan, SweepRun, sweep_table, write_sweep
 
@@ -62,7 +62,7 @@ def sweep(
     axes = read_axes(grid.content)
     cells = plan(attacks.content, axes, seeds, runner)
     ensure_writable(folder, "output")
-    with alone(folder):
+    with alone(folder, "output", what="sweep"):
         fit_missing(checkpoints, runner, refit=refit)
         check_checkpoints(cells)
         version = str(package_versions()["mi-lightning"])

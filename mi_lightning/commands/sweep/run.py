@@ -6,8 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ def _prepare(cell: Cell, folder: Path, worker: str) -> Job:
         for callback in cell.config["trainer"].get("callbacks") or []
     ]
     config = {**cell.config, "trainer": {**cell.config["trainer"], "callbacks": callbacks}}
-    write_atomically(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+    write_atomically(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     argument = {"folder": str(run), "run_digest": cell.run_digest}
     return Job(worker, argument, run / "log.txt")
 
@@ -131,7 +130,7 @@ def execute(argument: Mapping[str, Any], runner: Runner) -> dict[str, Any]:
         "seconds": time.perf_counter() - start,
     }
     summary = read_run(folder).results.summary
-    write_atomically(folder / _FINISHED, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(folder / _FINISHED, json.dumps(content, indent=2) + "\n")
     return {"seconds": content["seconds"], **{key: summary[key] for key in ("evaluator_top1", "identification_top1")}}
 
 
@@ -168,23 +167,3 @@ def _left(cells: Any, seconds: Mapping[str, list[float]], count: int) -> str:
     left = sum(mean.get(cell.attack, overall) for cell in cells) / count
     minutes = left / 60
     return f"about {minutes:.0f} min left" if minutes >= 1.5 else f"about {left:.0f} s left"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a second sweep out of a folder: the two would take each other's runs for stopped ones.
-
-    Raises:
-        InputError: If another sweep is at work there.
-    """
-    try:
-        import fcntl
-    except ImportError:  # not on every system, which then has to trust its user
-        yield
-        return
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError("a folder where no other sweep is at work", folder, "output") from None
-        yield

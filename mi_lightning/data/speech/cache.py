@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mi_lightning.audio.files import DamagedAudioError
+from mi_lightning.audio.files import FULL_SCALE, DamagedAudioError
 from mi_lightning.audio.prepare import prepare_audio
-from mi_lightning.data.speech.chunks import FULL_SCALE
-from mi_lightning.errors import InputError
+from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import made_whole
 
 Part = Literal["train", "test"]
 #: All samples of a corpus one after the other, (samples,) int16, and the table of whose are where.
@@ -83,22 +81,13 @@ def open_decoded(folder: Path, decode: Callable[[], Decoded]) -> Decoded:
         return _map(folder, json.loads((folder / "table.json").read_text(encoding="utf-8")))
     audio, table = decode()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-        try:
-            np.save(partial / "audio.npy", audio)
-            (partial / "table.json").write_text(json.dumps(table), encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there
-            with contextlib.suppress(OSError):  # another process was quicker: its copy is as good
-                partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with made_whole(folder) as new:
+            np.save(new / "audio.npy", audio)
+            (new / "table.json").write_text(json.dumps(table), encoding="utf-8")
         return _map(folder, table)
-    except OSError as error:
+    except (MIError, OSError) as error:
         warnings.warn(
-            f"decoded audio is not kept, it will be decoded again next time: {folder.parent}: {error.strerror} "
-            "(cache_dir)",
-            stacklevel=2,
+            f"decoded audio is not kept, it will be decoded again next time: {error} (cache_dir)", stacklevel=2
         )
         return audio, table
 

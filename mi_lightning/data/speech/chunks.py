@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mi_lightning.audio.files import FULL_SCALE
 from mi_lightning.data.base import Batch
-
-FULL_SCALE = 32767  # sample of amplitude 1 in decoded audio, which holds 16 bits as the recordings do
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,7 @@ class Pictures(Media):
         outside = pictures.outside_range(samples, modality.value_range)
         scale = f"Shown from {low:g} (black) to {high:g} (white)"
         scale += f"; {outside:.1%} of the values lie outside: such pictures are stretched into it." if outside else "."
-        return contact_sheet(
-            beside, found.result, judgement, chosen, noun="reconstructions", lines=[legend, scale]
-        )
+        return contact_sheet(beside, found.result, judgement, chosen, noun="reconstructions", lines=[legend, scale])
 
     def introduce(
         self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality

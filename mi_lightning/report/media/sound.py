@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.audio.files import from_int16, full_scale, to_int16, wav
 from mi_lightning.data.base import Kind, Modality
 from mi_lightning.judging.judge import Judgement
 from mi_lightning.report import pictures, sound
@@ -49,12 +50,12 @@ class Voices(Media):
         if judgement is not None:
             waves |= {"vocoder": judgement.vocoded} if judgement.vocoded is not None else {}
             waves |= {"real": judgement.real} if judgement.real is not None else {}
-        return {name: sound.full_scale(wave) for name, wave in waves.items()}
+        return {name: full_scale(wave) for name, wave in waves.items()}
 
     def arrays(self, judgement: Judgement, modality: Modality) -> dict[str, NDArray[Any]]:
         """What the voices were compared with, real speech of each row's speaker, and what passed the vocoder."""
         waves = {name: getattr(judgement, name) for name in ("real", "vocoded")}
-        kept = {name: sound.to_int16(wave) for name, wave in waves.items() if wave is not None}
+        kept = {name: to_int16(wave) for name, wave in waves.items() if wave is not None}
         return super().arrays(judgement, modality) | kept
 
     def files(self, found: Found) -> dict[str, bytes]:
@@ -64,7 +65,7 @@ class Voices(Media):
         for row in found.chosen.tolist():
             stem = f"audio/{result.label[row]:03d}_{re.sub(r'[^A-Za-z0-9-]+', '_', result.name[row])}"
             for name, wave in waves.items():
-                files[f"{stem}.wav" if name == "found" else f"{stem}_{name}.wav"] = sound.wav(wave[row], rate)
+                files[f"{stem}.wav" if name == "found" else f"{stem}_{name}.wav"] = wav(wave[row], rate)
         return files | {"spectrograms.png": self.sheet(found)}
 
     def sheet(self, found: Found, references: Tensor | None = None) -> bytes:
@@ -91,7 +92,7 @@ class Voices(Media):
         """Real speech of the speaker; of several runs' excerpts the longest."""
         if "real" not in arrays:
             return
-        voice = self._player("real speech", sound.from_int16(arrays["real"][index : index + 1]), modality)
+        voice = self._player("real speech", from_int16(arrays["real"][index : index + 1]), modality)
         if card["voice"] is None or len(voice["sound"]) > len(card["voice"]["sound"]):
             card["voice"] = voice
 
@@ -99,7 +100,7 @@ class Voices(Media):
         """Players of what was found, and of the same after the vocoder."""
         waves = {"as found": torch.from_numpy(arrays["reconstruction"][index : index + 1])}
         if "vocoded" in arrays:
-            waves["after the vocoder"] = sound.from_int16(arrays["vocoded"][index : index + 1])
+            waves["after the vocoder"] = from_int16(arrays["vocoded"][index : index + 1])
         return {"sounds": [self._player(caption, wave, modality) for caption, wave in waves.items()]}
 
     def _player(self, caption: str, wave: Tensor, modality: Modality) -> dict[str, str]:
