@@ -1,6 +1,6 @@
 """Compare what two checkouts find with the same presets: their reconstructions, row by row.
 
-    python benchmarks/compare_presets.py FOLDER=FOLDER ...     # each pair: a run folder of the one, and of the other
+    python benchmarks/compare_presets.py FOLDER=FOLDER ...   # each pair: a run folder of the one, and of the other
 
 A run folder is what ``mi-lightning invert`` writes. Prints for each pair how many rows agree in iterations and in the
 reason for which they stopped, and the greatest difference of two reconstructions; ends with status 1 if one is above

@@ -90,7 +90,7 @@ class Parameters:
         beta: Window of the stagnation rule; no such rule if None.
         gamma: Target cost; no such rule if None.
         rate: Step size, lambda of [F15].
-        block: Iterations between two looks at what has stopped.
+        report_every: Iterations between two looks at what has stopped.
         clamp: Whether candidates are clamped to [0, 1] after each update.
     """
 
@@ -98,15 +98,15 @@ class Parameters:
     beta: int | None
     gamma: float | None
     rate: float
-    block: int
+    report_every: int
     clamp: bool
 
 
 def bare_loop(classifier: nn.Module, shape: tuple[int, ...], classes: int, p: Parameters) -> Images:
     """Run Algorithm 1 for all classes in one batch, without Lightning and without this project.
 
-    Candidates start at zero; a row keeps its best iterate; stopped rows leave the batch at the end of a block. No value
-    is looked at by the host within a block.
+    Candidates start at zero; a row keeps its best iterate; every ``report_every`` iterations the stopped rows
+    leave the batch. No value is looked at by the host in between.
     """
     rows = torch.arange(classes)  # which row of the results each row of the batch is
     label = torch.arange(classes)
@@ -141,7 +141,7 @@ def bare_loop(classifier: nn.Module, shape: tuple[int, ...], classes: int, p: Pa
             stop |= cost <= p.gamma
         stopped_at.masked_fill_(stop & active, i)
         active &= ~stop
-        if i % p.block == 0 and not active.all():
+        if i % p.report_every == 0 and not active.all():
             gone, keep = (~active).nonzero()[:, 0], active.nonzero()[:, 0]
             images[rows[gone]], iterations[rows[gone]] = best[gone], stopped_at[gone]
             rows, label, x, gradient, best = rows[keep], label[keep], x[keep], gradient[keep], best[keep]
@@ -170,7 +170,7 @@ def project(classifier: Classifier, p: Parameters, folder: Path | None) -> Image
         max_iterations=p.alpha,
         beta=p.beta,
         gamma=p.gamma,
-        report_every=p.block,
+        report_every=p.report_every,
     )
     trainer = InversionTrainer(
         accelerator="cpu",
@@ -265,7 +265,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--beta", type=int, default=100, help="stagnation window of the first race")
     parser.add_argument("--gamma", type=float, default=0.01, help="target cost of the first race")
     parser.add_argument("--rate", type=float, default=0.1, help="step size")
-    parser.add_argument("--block", type=int, default=50, help="iterations in a Lightning step")
+    parser.add_argument("--report-every", type=int, default=50, help="iterations in a Lightning step")
     parser.add_argument("--iterations", type=int, default=100, help="iterations of the second race")
     parser.add_argument("--clamp", action="store_true", help="clamp the candidates to [0, 1]; [F15] does not")
     parser.add_argument("--repeats", type=int, default=7, help="runs of each but the toolbox")
@@ -297,8 +297,8 @@ def main() -> None:
     bare_model = nn.Sequential(nn.Flatten(), linear)
     console.print(f"{about}\nsoftmax: {origin}")
 
-    full = Parameters(args.alpha, args.beta, args.gamma, args.rate, args.block, args.clamp)
-    fixed = Parameters(args.iterations, None, None, args.rate, args.block, args.clamp)
+    full = Parameters(args.alpha, args.beta, args.gamma, args.rate, args.report_every, args.clamp)
+    fixed = Parameters(args.iterations, None, None, args.rate, args.report_every, args.clamp)
     with tempfile.TemporaryDirectory() as folder:
         bare = Contestant("bare PyTorch loop", lambda: bare_loop(bare_model, shape, classes, full), args.repeats)
         whole = Contestant("mi_lightning, whole invert", lambda: project(classifier, full, None), args.repeats)
@@ -327,7 +327,7 @@ def main() -> None:
 
     end = (
         f"{classes} people to the end: alpha {full.alpha}, beta {full.beta}, gamma {full.gamma}, "
-        f"rate {full.rate}, block {full.block}"
+        f"rate {full.rate}, a report every {full.report_every}"
     )
     same = f"{classes} people, {fixed.alpha} iterations each, no stop rule, rate {fixed.rate}"
     tables = [(end, rows_of(first, bare)), (same, rows_of(second, bare_fixed))]

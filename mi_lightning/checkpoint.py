@@ -1,10 +1,13 @@
-"""What names an object beyond this process: digests of weights and files, and the path by which a class is imported."""
+"""Files of weights, read without running them; digests of weights and files; the path by which a class is imported."""
 
 from __future__ import annotations
 
 import hashlib
+import pickle
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,3 +58,26 @@ def file_digest(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MIError(f"cannot read {path}: {error.strerror}") from error
+
+
+def plain_content(path: Path) -> Any:
+    """Read a file that torch wrote, onto the CPU: tensors and plain values only, nothing in it is executed.
+
+    Raises:
+        pickle.UnpicklingError: If it holds anything else. `torch.load` raises many others where a file is damaged.
+    """
+    with warnings.catch_warnings():  # of pickles that torch did not write; what callers say of them is better
+        warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def read_weights(path: Path) -> Any:
+    """Read a file of weights, see `plain_content`.
+
+    Raises:
+        MIError: If it cannot be read, or holds anything but plain values.
+    """
+    try:
+        return plain_content(path)
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError):
+        raise MIError(f"{path} holds no plain weights: it is damaged, or would run code when loaded") from None

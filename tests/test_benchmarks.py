@@ -89,10 +89,8 @@ def test_process_dae_is_timed(tmp_path, monkeypatch, capsys, lightning_log_level
     benchmark = script("process_dae")
     classifier = StackedDAE(input_shape=(1, 28, 24), num_classes=3, hidden=(8, 5)).eval()
     projections = []
-    project = ProcessDAE.project
-    monkeypatch.setattr(
-        ProcessDAE, "project", lambda self, *args: projections.append(self.every) or project(self, *args)
-    )
+    project = ProcessDAE.apply
+    monkeypatch.setattr(ProcessDAE, "apply", lambda self, *args: projections.append(self.every) or project(self, *args))
     benchmark.compare(classifier, every=2, projections=3, repeats=2)
     assert projections == [2] * 6
     save_classifier(classifier, tmp_path / "tiny.ckpt")

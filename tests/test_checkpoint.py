@@ -21,7 +21,15 @@ from mi_lightning.errors import InputError, MIError
 
 
 def cnn() -> FaceCNN:
-    return FaceCNN((1, 16, 16), 3, ["a", "b", "c"], (-1.0, 1.0), width=2, hidden=4, noise=0.25)
+    return FaceCNN(
+        input_shape=(1, 16, 16),
+        num_classes=3,
+        class_names=["a", "b", "c"],
+        input_range=(-1.0, 1.0),
+        width=2,
+        hidden=4,
+        noise=0.25,
+    )
 
 
 def change(path: Path, **entries) -> Path:
@@ -60,7 +68,9 @@ def test_loading_leaves_the_global_random_state(tmp_path: Path) -> None:
 
 
 def test_lightning_checkpoint_loads_too(tmp_path: Path, faces: AttFaces) -> None:
-    classifier = SoftmaxRegression(faces.input_shape, faces.num_classes, faces.class_names)
+    classifier = SoftmaxRegression(
+        input_shape=faces.input_shape, num_classes=faces.num_classes, class_names=faces.class_names
+    )
     keep = ModelCheckpoint(tmp_path / "kept", "kept", save_on_train_epoch_end=True)
     trainer = Trainer(
         max_epochs=2,
@@ -82,7 +92,7 @@ def test_lightning_loads_ours(saved: Path, tiny_softmax: SoftmaxRegression) -> N
 
 
 def test_saving_replaces_and_leaves_nothing_beside(saved: Path) -> None:
-    other = SoftmaxRegression((1, 2, 2), 3)
+    other = SoftmaxRegression(input_shape=(1, 2, 2), num_classes=3)
     save_classifier(other, saved)
     assert load_classifier(saved).input_shape == (1, 2, 2)
     assert [file.name for file in saved.parent.iterdir()] == ["tiny.ckpt"]

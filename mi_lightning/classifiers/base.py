@@ -82,9 +82,9 @@ def check_inputs(x: Tensor, input_shape: tuple[int, ...]) -> None:
 class Classifier(LightningModule, ABC):
     """A classifier of people: ``(N, *input_shape) -> (N, num_classes)`` logits.
 
-    A subclass defines `features` and the attribute ``head``, keeps every keyword of its ``__init__`` as an attribute of
-    the same name (they are written to the checkpoint, and make the classifier anew), and ends its ``__init__`` with
-    ``self.remember()``.
+    A subclass defines `features` and the attribute ``head``, passes what it does not need on (``**classifier``), keeps
+    every other keyword of its ``__init__`` as an attribute of the same name (all are written to the checkpoint, and
+    make the classifier anew), and ends its ``__init__`` with ``self.remember()``.
 
     Args:
         input_shape: Shape of one sample, without the batch.
@@ -132,7 +132,7 @@ class Classifier(LightningModule, ABC):
     @property
     def init_args(self) -> dict[str, Any]:
         """Keywords of ``__init__`` in plain values, without optimizer and schedule: they make the classifier anew."""
-        names = set(inspect.signature(type(self).__init__).parameters) - {"self", "optimizer", "lr_scheduler"}
+        names = _keywords(type(self)) - {"optimizer", "lr_scheduler"}
         values = {name: getattr(self, name) for name in sorted(names)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -223,3 +223,17 @@ class Classifier(LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up how the classifier was trained."""
         self.training_info = dict(checkpoint.get("mi_lightning", {}).get("training", {}))
+
+
+def _keywords(cls: type) -> set[str]:
+    """Names of the arguments of a class, those included that it passes on to its base by ``**``."""
+    names: set[str] = set()
+    for owner in cls.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+        passed_on = [parameter for parameter in parameters if parameter.kind is inspect.Parameter.VAR_KEYWORD]
+        names |= {parameter.name for parameter in parameters} - {parameter.name for parameter in passed_on}
+        if not passed_on:
+            break
+    return names - {"self"}

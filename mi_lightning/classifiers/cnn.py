@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from mi_lightning.classifiers.base import Classifier
@@ -21,10 +20,6 @@ class CNN(Classifier):
     kernels, padding, pooling, dropout and the hidden layer; the channels are ours.
 
     Args:
-        input_shape: (channels, height, width), at least 4 x 4 pixels.
-        num_classes: Number of people.
-        class_names: Name of each person; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a pixel.
         input_mean: The network sees (x - input_mean) / input_std. From grey levels in [0, 1] as they are it learns
             little for the first ten epochs: what all photographs share outweighs what tells them apart.
         input_std: See ``input_mean``.
@@ -39,7 +34,8 @@ class CNN(Classifier):
         flip: Augmentation, in training: probability of the mirror image.
         noise: Augmentation, in training: standard deviation of white noise, as a part of the range.
         optimizer: Optimizer over the weights.
-        lr_scheduler: Schedule of the learning rate, advanced once an epoch; none if not given.
+        **classifier: The arguments of `Classifier`; ``input_shape`` (channels, height, width) of
+            4 x 4 pixels or more.
 
     Raises:
         InputError: If the images are too small, or a size or an amount is out of its range.
@@ -53,10 +49,7 @@ class CNN(Classifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (0.0, 1.0),
+        *,
         input_mean: float = 0.0,
         input_std: float = 1.0,
         channels: tuple[int, int] = (32, 64),
@@ -67,16 +60,9 @@ class CNN(Classifier):
         flip: float = 0.0,
         noise: float = 0.0,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.9),
-        lr_scheduler: LRSchedulerCallable | None = None,
+        **classifier: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape,
-            num_classes=num_classes,
-            class_names=class_names,
-            input_range=input_range,
-            optimizer=optimizer,
-            lr_scheduler=lr_scheduler,
-        )
+        super().__init__(optimizer=optimizer, **classifier)
         if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 4:
             raise InputError("input_shape (channels, height >= 4, width >= 4)", self.input_shape, field="input_shape")
         if not math.isfinite(input_mean):
@@ -114,7 +100,7 @@ class CNN(Classifier):
             nn.Linear(second * (height // 4) * (width // 4), hidden),
             nn.ReLU(),
         )
-        self.head = nn.Linear(hidden, num_classes)
+        self.head = nn.Linear(hidden, self.num_classes)
         if init == "he":
             for layer in self.modules():
                 if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:

@@ -71,10 +71,6 @@ class StackedDAE(Classifier):
     ``train/accuracy`` exist in the last two phases only, so that an ``EarlyStopping`` on them cannot be used.
 
     Args:
-        input_shape: Shape of one sample, without the batch.
-        num_classes: Number of people.
-        class_names: Name of each person; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a sample.
         hidden: Sizes of the codes, the lowest layer's first.
         corruption: Part of each layer's input that is erased in training (binomial corruption), in [0, 1): one number
             for all layers or one for each. Fine-tuning corrupts the samples as the lowest layer does.
@@ -86,6 +82,7 @@ class StackedDAE(Classifier):
         finetune: The phase of fine-tuning; left out if None, and the encoders stay as pretrained ("frozen").
         reconstruction_weight: Weight of the reconstruction in the loss of fine-tuning, at least 0. If 0, the decoders
             are not trained then.
+        **classifier: The arguments of `Classifier`, but optimizer and schedule.
 
     Raises:
         InputError: If an argument is outside its range, or the phases are not those of the layers.
@@ -99,10 +96,7 @@ class StackedDAE(Classifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (0.0, 1.0),
+        *,
         hidden: Sequence[int] = (1000, 300),
         corruption: float | Sequence[float] = 0.3,
         offset: float | None = None,
@@ -111,10 +105,10 @@ class StackedDAE(Classifier):
         softmax: Phase | None = None,
         finetune: Phase | None = None,
         reconstruction_weight: float = 10.0,
+        **classifier: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape, num_classes=num_classes, class_names=class_names, input_range=input_range
-        )
+        # given here, they are no arguments of this class: each phase has its own
+        super().__init__(optimizer=torch.optim.SGD, lr_scheduler=None, **classifier)
         if reconstruction_weight < 0:
             raise InputError("reconstruction_weight >= 0", reconstruction_weight, field="reconstruction_weight")
         self.hidden = tuple(hidden)
@@ -126,7 +120,7 @@ class StackedDAE(Classifier):
         self.autoencoder = StackedDenoisingAutoencoder(
             sizes, corruption=corruption, offset=self.offset, rescale=rescale
         )
-        self.head = nn.Linear(self.code_size, num_classes)
+        self.head = nn.Linear(self.code_size, self.num_classes)
         self.stages = self._make_stages(pretraining, softmax or Phase(), finetune)
         # several optimizers take turns, each in the epochs of its phase
         self.automatic_optimization = False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
@@ -42,10 +42,6 @@ class FaceCNN(Classifier):
     amounts drawn for it alone.
 
     Args:
-        input_shape: (channels, height, width), at least 16 x 16 pixels.
-        num_classes: Number of people.
-        class_names: Name of each person; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a pixel.
         width: Channels of the first convolution; the others have two and four times as many.
         hidden: Size of the hidden layer.
         dropout: Part of the activations set to zero before and after the hidden layer, in training.
@@ -58,7 +54,8 @@ class FaceCNN(Classifier):
         brightness: Augmentation: greatest change of brightness, overall and from side to side, as a part of the range.
         noise: Augmentation: greatest standard deviation of white noise, as a part of the range.
         optimizer: Optimizer over the weights.
-        lr_scheduler: Schedule of the learning rate, advanced once an epoch; none if not given.
+        **classifier: The arguments of `Classifier`; ``input_shape`` (channels, height, width) of
+            16 x 16 pixels or more.
 
     Raises:
         InputError: If the images are too small, or an amount is out of its range.
@@ -72,10 +69,7 @@ class FaceCNN(Classifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (0.0, 1.0),
+        *,
         width: int = 24,
         hidden: int = 128,
         dropout: float = 0.3,
@@ -88,16 +82,9 @@ class FaceCNN(Classifier):
         brightness: float = 0.15,
         noise: float = 0.2,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(parameters, lr=5e-3),
-        lr_scheduler: LRSchedulerCallable | None = None,
+        **classifier: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape,
-            num_classes=num_classes,
-            class_names=class_names,
-            input_range=input_range,
-            optimizer=optimizer,
-            lr_scheduler=lr_scheduler,
-        )
+        super().__init__(optimizer=optimizer, **classifier)
         if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 16:
             raise InputError("input_shape (channels, height >= 16, width >= 16)", self.input_shape, field="input_shape")
         for name, value, high in (
@@ -129,7 +116,7 @@ class FaceCNN(Classifier):
         layers += [nn.Flatten(), nn.Dropout(dropout)]
         layers += [nn.Linear(4 * width * (height // 16) * (breadth // 16), hidden, bias=False), nn.BatchNorm1d(hidden)]
         self.body = nn.Sequential(*layers, nn.ReLU())
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, num_classes))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, self.num_classes))
         # convolutions on the CPU take a quarter less time with the channels last
         self.to(memory_format=torch.channels_last)
         self.remember()

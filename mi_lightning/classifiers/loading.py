@@ -6,13 +6,13 @@ import importlib
 import inspect
 import pickle
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 
+from mi_lightning.checkpoint import plain_content
 from mi_lightning.classifiers.base import FORMAT_VERSION, Classifier
 from mi_lightning.errors import MIError
 from mi_lightning.io import write_atomically
@@ -68,9 +68,7 @@ def _load(path: Path) -> Classifier:
     if not path.is_file():
         raise MIError(f"no checkpoint at {path}: train the classifier first (mi-lightning fit), or correct the path")
     try:
-        with warnings.catch_warnings():  # of pickles that torch did not write; what follows says it better
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = plain_content(path)
     except pickle.UnpicklingError:
         raise MIError(
             f"{path} is no checkpoint of plain tensors and values: it is damaged, or would run code when loaded"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,14 +29,11 @@ class LogisticRegression(Classifier):
     one solution.
 
     Args:
-        input_shape: Shape of one sample, without the batch.
-        num_classes: Number of people.
-        class_names: Name of each person; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a sample.
         c: Inverse strength of the penalty, above 0: ``C`` of scikit-learn.
         max_iter: Iterations of the solver at most.
         tol: The solver stops when no component of the gradient of its objective (in scikit-learn the mean over the
             samples) is above this.
+        **classifier: The arguments of `Classifier`, but optimizer and schedule.
 
     Raises:
         InputError: If a number is out of its range; when it is fitted, also if a person has no training sample.
@@ -52,23 +48,20 @@ class LogisticRegression(Classifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (0.0, 1.0),
+        *,
         c: float = 1.0,
         max_iter: int = 1000,
         tol: float = 1e-4,
+        **classifier: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape, num_classes=num_classes, class_names=class_names, input_range=input_range
-        )
+        # given here, they are no arguments of this class: the solver has no use for them
+        super().__init__(optimizer=torch.optim.SGD, lr_scheduler=None, **classifier)
         for name, value in (("c", c), ("max_iter", max_iter), ("tol", tol)):
             if not value > 0:
                 raise InputError(f"{name} > 0", value, field=name)
         self.c, self.max_iter, self.tol = c, max_iter, tol
         self.automatic_optimization = False  # the solver updates the weights
-        self.head = nn.Linear(torch.Size(self.input_shape).numel(), num_classes)
+        self.head = nn.Linear(torch.Size(self.input_shape).numel(), self.num_classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self._gathered: list[Batch] = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from mi_lightning.audio.mel import mel_filters
@@ -72,12 +72,6 @@ class MelSpeakerNet(SpeechClassifier):
     made noisy, and loses bands of its spectrum, by amounts drawn for it alone.
 
     Args:
-        input_shape: (1, samples of a chunk).
-        num_classes: Number of speakers.
-        class_names: Name of each speaker; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a sample.
-        sample_rate: Rate of the waveforms, Hz.
-        shift_seconds: Time between the frames of `frame_logits`, which the test counts.
         bands: Mel bands.
         width: Channels of the convolutions.
         hidden: Size of the hidden layer.
@@ -86,7 +80,7 @@ class MelSpeakerNet(SpeechClassifier):
         tilt: Augmentation: greatest change of the spectrum by a smooth random curve, in decibels.
         mask: Augmentation: greatest part of the mel bands that is hidden.
         optimizer: Optimizer over the weights.
-        lr_scheduler: Schedule of the learning rate, advanced once an epoch; none if not given.
+        **speech: The arguments of `SpeechClassifier`.
 
     Raises:
         InputError: If a size or an amount is out of its range.
@@ -99,12 +93,7 @@ class MelSpeakerNet(SpeechClassifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (-1.0, 1.0),
-        sample_rate: int = 16000,
-        shift_seconds: float = 0.01,
+        *,
         bands: int = 48,
         width: int = 128,
         hidden: int = 128,
@@ -113,17 +102,9 @@ class MelSpeakerNet(SpeechClassifier):
         tilt: float = 6.0,
         mask: float = 0.2,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(parameters, lr=3e-3),
-        lr_scheduler: LRSchedulerCallable | None = None,
+        **speech: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape,
-            num_classes=num_classes,
-            class_names=class_names,
-            input_range=input_range,
-            optimizer=optimizer,
-            lr_scheduler=lr_scheduler,
-        )
-        self.prepare_speech(sample_rate, shift_seconds)
+        super().__init__(optimizer=optimizer, **speech)
         for name, size in (("bands", bands), ("width", width), ("hidden", hidden)):
             if size < 2:
                 raise InputError(f"{name} >= 2", size, field=name)
@@ -135,7 +116,7 @@ class MelSpeakerNet(SpeechClassifier):
         self.bands, self.width, self.hidden, self.dropout = bands, width, hidden, dropout
         self.noise, self.tilt, self.mask = noise, tilt, mask
 
-        self.mel = LogMel(bands, sample_rate=sample_rate)
+        self.mel = LogMel(bands, sample_rate=self.sample_rate)
         if self.chunk_samples < self.mel.size:
             raise InputError(f"chunks of {self.mel.size} samples or more", self.chunk_samples, field="input_shape")
         layers: list[nn.Module] = [nn.BatchNorm1d(bands)]
@@ -146,7 +127,7 @@ class MelSpeakerNet(SpeechClassifier):
             layers += [nn.BatchNorm1d(after), nn.ReLU()]
         self.frames = nn.Sequential(*layers)
         self.embedding = nn.Sequential(nn.Linear(2 * width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU())
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, num_classes))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, self.num_classes))
         self.remember()
 
     def chunk_features(self, x: Tensor) -> Tensor:

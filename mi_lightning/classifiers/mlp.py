@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from mi_lightning.classifiers.base import Classifier
@@ -25,17 +24,13 @@ class MLP(Classifier):
     0.0057) starts at a quarter of that.
 
     Args:
-        input_shape: Shape of one sample, without the batch.
-        num_classes: Number of people.
-        class_names: Name of each person; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a sample.
         hidden: Units of the hidden layer.
         init: Distribution of the initial weights of both layers. ``"default"`` is PyTorch's, uniform within
             1 / sqrt(inputs of the layer), biases as well; ``"normal"`` has deviation ``std``, ``"xavier"`` is uniform
             within sqrt(6 / (inputs + outputs)) [Glorot, Bengio, AISTATS 2010], both with biases of zero.
         std: Standard deviation of ``init="normal"``; without effect otherwise.
         optimizer: Optimizer over the weights.
-        lr_scheduler: Schedule of the learning rate, advanced once an epoch; none if not given.
+        **classifier: The arguments of `Classifier`.
 
     Raises:
         InputError: If a size or a deviation is out of its range, or the initialisation is unknown.
@@ -49,24 +44,14 @@ class MLP(Classifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (0.0, 1.0),
+        *,
         hidden: int = 3000,
         init: Literal["default", "normal", "xavier"] = "default",
         std: float = 0.02,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.SGD(parameters, lr=0.01),
-        lr_scheduler: LRSchedulerCallable | None = None,
+        **classifier: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape,
-            num_classes=num_classes,
-            class_names=class_names,
-            input_range=input_range,
-            optimizer=optimizer,
-            lr_scheduler=lr_scheduler,
-        )
+        super().__init__(optimizer=optimizer, **classifier)
         if hidden < 1:
             raise InputError("hidden >= 1", hidden, field="hidden")
         if init not in ("default", "normal", "xavier"):
@@ -75,7 +60,7 @@ class MLP(Classifier):
             raise InputError("a finite std > 0", std, field="std")
         self.hidden, self.init, self.std = hidden, init, std
         self.body = nn.Linear(torch.Size(self.input_shape).numel(), hidden)
-        self.head = nn.Linear(hidden, num_classes)
+        self.head = nn.Linear(hidden, self.num_classes)
         for layer in (self.body, self.head):
             if init == "default":
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, max_pool1d
 
@@ -37,12 +37,6 @@ class SincNet(SpeechClassifier):
     logits. The defaults are the published architecture; `SINC_SMALL` holds sizes for processors.
 
     Args:
-        input_shape: (1, samples of a chunk).
-        num_classes: Number of speakers.
-        class_names: Name of each speaker; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a sample.
-        sample_rate: Rate of the waveforms, Hz.
-        shift_seconds: Time between the frames of an utterance.
         filters: Sinc filters.
         taps: Length of each, odd.
         stride: Samples from one output of the filters to the next; 1 as published.
@@ -57,7 +51,7 @@ class SincNet(SpeechClassifier):
         input_affine: Whether the layer norm of the chunk has a weight and a bias for each sample, as published.
             Without them, frames of an utterance share the outputs of the filters, which makes long ones cheaper.
         optimizer: Optimizer over the weights.
-        lr_scheduler: Schedule of the learning rate, advanced once an epoch; none if not given.
+        **speech: The arguments of `SpeechClassifier`.
 
     Raises:
         InputError: If the sizes do not fit each other, or the chunk is too short for them.
@@ -70,12 +64,7 @@ class SincNet(SpeechClassifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (-1.0, 1.0),
-        sample_rate: int = 16000,
-        shift_seconds: float = 0.01,
+        *,
         filters: int = 80,
         taps: int = 251,
         stride: int = 1,
@@ -89,17 +78,9 @@ class SincNet(SpeechClassifier):
         dropout: float = 0.0,
         input_affine: bool = True,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.RMSprop(parameters, lr=1e-3, alpha=0.95),
-        lr_scheduler: LRSchedulerCallable | None = None,
+        **speech: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape,
-            num_classes=num_classes,
-            class_names=class_names,
-            input_range=input_range,
-            optimizer=optimizer,
-            lr_scheduler=lr_scheduler,
-        )
-        self.prepare_speech(sample_rate, shift_seconds)
+        super().__init__(optimizer=optimizer, **speech)
         if len(channels) != len(kernels):
             raise InputError(f"{len(channels)} kernels, one for each of channels", len(kernels), field="kernels")
         if not hidden:
@@ -115,7 +96,7 @@ class SincNet(SpeechClassifier):
         self.hidden, self.slope, self.dropout, self.input_affine = tuple(hidden), slope, dropout, input_affine
 
         self.sinc = SincConv1d(
-            filters, taps, sample_rate=sample_rate, stride=stride, min_low_hz=min_low_hz, min_band_hz=min_band_hz
+            filters, taps, sample_rate=self.sample_rate, stride=stride, min_low_hz=min_low_hz, min_band_hz=min_band_hz
         )
         shape = (self.chunk_samples,)
         self.input_norm = nn.LayerNorm(shape) if input_affine else None
@@ -140,7 +121,7 @@ class SincNet(SpeechClassifier):
             layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after, momentum=0.05), nn.LeakyReLU(slope)]
             layers += [nn.Dropout(dropout)] if dropout else []
         self.dense = nn.Sequential(*layers)
-        self.head = nn.Linear(self.hidden[-1], num_classes)
+        self.head = nn.Linear(self.hidden[-1], self.num_classes)
         self.remember()
 
     def chunk_features(self, x: Tensor) -> Tensor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from mi_lightning.classifiers.base import Classifier
@@ -19,12 +19,8 @@ class SoftmaxRegression(Classifier):
     stay as noise in all others.
 
     Args:
-        input_shape: Shape of one sample, without the batch.
-        num_classes: Number of people.
-        class_names: Name of each person; ``"0"``, ``"1"``, ... if not given.
-        input_range: Least and greatest value of a sample.
         optimizer: Optimizer over the weights.
-        lr_scheduler: Schedule of the learning rate, advanced once an epoch; none if not given.
+        **classifier: The arguments of `Classifier`.
 
     Example:
         >>> classifier = SoftmaxRegression(input_shape=(1, 4, 4), num_classes=3)
@@ -34,22 +30,12 @@ class SoftmaxRegression(Classifier):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: Sequence[float] = (0.0, 1.0),
+        *,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.SGD(parameters, lr=0.01),
-        lr_scheduler: LRSchedulerCallable | None = None,
+        **classifier: Any,
     ) -> None:
-        super().__init__(
-            input_shape=input_shape,
-            num_classes=num_classes,
-            class_names=class_names,
-            input_range=input_range,
-            optimizer=optimizer,
-            lr_scheduler=lr_scheduler,
-        )
-        self.head = nn.Linear(torch.Size(self.input_shape).numel(), num_classes)
+        super().__init__(optimizer=optimizer, **classifier)
+        self.head = nn.Linear(torch.Size(self.input_shape).numel(), self.num_classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.remember()

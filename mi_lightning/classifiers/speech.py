@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,26 +23,35 @@ class SpeechClassifier(Classifier):
     A chunk is classified as it is. A longer waveform is an utterance: it is cut into frames of a chunk's length,
     ``shift_seconds`` apart, and its logits are the mean over the frames of their log-probabilities, so that the
     label is the one of the largest sum of log-probabilities, as in the literature, and everything that works with
-    chunks works with utterances. A subclass defines `chunk_features` and the attributes ``sample_rate`` and
-    ``shift_seconds``.
+    chunks works with utterances. A subclass defines `chunk_features`.
+
+    Args:
+        input_range: Least and greatest value of a sample.
+        sample_rate: Rate of the waveforms, Hz.
+        shift_seconds: Time between the frames of an utterance.
+        **classifier: The arguments of `Classifier`, with ``input_shape`` (1, samples of a chunk).
 
     Attributes:
         sample_rate: Rate of the waveforms, Hz.
         shift_seconds: Time from the start of one frame to the next; may be changed at any time.
         frames_at_once: Frames whose activations are in memory at once; more are done one part after the other (and,
             where gradients are asked for, once more when these are computed).
+
+    Raises:
+        InputError: If the input is no chunk of a waveform, or a value cannot be used.
     """
 
-    sample_rate: int
-    shift_seconds: float
     frames_at_once = 2048
 
-    def prepare_speech(self, sample_rate: int, shift_seconds: float) -> None:
-        """Check and keep what the frames depend on; for the ``__init__`` of a subclass.
-
-        Raises:
-            InputError: If the input is no chunk of a waveform, or a value cannot be used.
-        """
+    def __init__(
+        self,
+        *,
+        input_range: Sequence[float] = (-1.0, 1.0),
+        sample_rate: int = 16000,
+        shift_seconds: float = 0.01,
+        **classifier: Any,
+    ) -> None:
+        super().__init__(input_range=input_range, **classifier)
         if len(self.input_shape) != 2 or self.input_shape[0] != 1:
             raise InputError(
                 "input_shape (1, samples): one channel of a waveform", self.input_shape, field="input_shape"

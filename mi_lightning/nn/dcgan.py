@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mi_lightning.errors import InputError, MIError
+from mi_lightning.checkpoint import read_weights
+from mi_lightning.errors import InputError
 
 STATE_KEY = "netG_state_dict"
 _LUMA = (0.299, 0.587, 0.114)  # grey of a colour picture, ITU-R BT.601, as in Pillow's "L"
@@ -91,12 +90,7 @@ def load_generator(path: str | Path, field: str = "weights") -> FaceGenerator:
     path = Path(path)
     if not path.is_file():
         raise InputError("a file of weights of a face generator", f"none at {path}", field)
-    try:
-        with warnings.catch_warnings():  # of pickles that torch did not write; what follows says it better
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError):
-        raise MIError(f"{path} holds no plain weights: it is damaged, or would run code when loaded") from None
+    content = read_weights(path)
     if not isinstance(content, dict) or not isinstance(content.get(STATE_KEY), Mapping):
         known = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise InputError(f"an entry {STATE_KEY} in {path}", known or "an empty file", field)

@@ -212,6 +212,45 @@ def framed_faces(
     return framed.div_(framed.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-3))
 
 
+class FromPublicFaces:
+    """What is made of public faces: their arguments, and the faces; a part of an attack has it as its first base.
+
+    Args:
+        count: Number of public faces.
+        seed: Seed of their codes.
+        crop: Part of a public face that is kept, see `Frame`.
+        weights: File of the generator's weights; that of the package gan-face-generate if None.
+        cache: Folder in which the faces are kept; the user's cache folder if None.
+
+    Raises:
+        InputError: If an argument is out of its range, or the weights are missing.
+        MIError: If the package is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: int = 4000,
+        seed: int = 0,
+        crop: float = 0.9,
+        weights: str | None = None,
+        cache: str | None = None,
+    ) -> None:
+        """Check the arguments and whether there is a generator."""
+        super().__init__()
+        if count < 1:
+            raise InputError("count >= 1", count, field="count")
+        check_crop(crop)
+        load_generator(find_weights(weights))  # so that a mistake is told at once
+        self.count, self.seed, self.crop, self.weights, self.cache = count, seed, crop, weights, cache
+
+    def faces(self, shape: tuple[int, ...]) -> Tensor:
+        """Return the faces as `framed_faces` does, shape (count, *shape)."""
+        return framed_faces(
+            shape, count=self.count, seed=self.seed, crop=self.crop, weights=self.weights, cache=self.cache
+        )
+
+
 def check_grey(shape: tuple[int, ...]) -> None:
     """Refuse shapes that are none of grey pictures.
 

@@ -20,7 +20,7 @@ from mi_lightning.io import write_atomically
 from mi_lightning.judging.judge import Judgement, best_rows
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.formats import csv_table, plain
-from mi_lightning.report.media import media
+from mi_lightning.report.media import Found, media
 from mi_lightning.report.media.sheet import known_names
 from mi_lightning.report.origin import package_versions, run_info
 from mi_lightning.report.results import ARRAYS
@@ -82,7 +82,7 @@ def write_results(
     files = {
         "per_label.csv": csv_table(written["per_label"], ("label", "name")).encode(),
         "reconstructions.npz": _npz(result, judgement, modality),
-        **media(modality.kind).files(result, judgement, chosen, modality),
+        **media(modality.kind).files(Found(result, judgement, chosen, modality)),
         "results.json": (json.dumps(written, indent=2, allow_nan=False) + "\n").encode(),
     }
     for name, content in files.items():  # results.json last: where it is, the others are

@@ -32,7 +32,7 @@ class Remote(Target):
         input_shape: Shape of one input, without the batch.
         num_classes: Number of classes, C.
         class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
-        input_range: Lowest and highest value of an input.
+        input_range: Lowest and highest value of an input. No estimator asks outside it.
         max_batch: Inputs that the function takes at a time; larger questions are split. Any number if None.
 
     Raises:
@@ -119,12 +119,8 @@ class BlackBox(Remote):
         function: Takes inputs, shape (N, *input_shape), and returns confidences, shape (N, C). It may change or keep
             the inputs: their memory is its own. A module is copied, and asked in evaluation mode.
             :class:`NumpyFunction` adapts what works on arrays.
-        input_shape: Shape of one input, without the batch.
-        num_classes: Number of classes, C.
-        class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
-        input_range: Lowest and highest value of an input. No estimator asks outside it.
         tolerance: How far the sum of a row that is not rounded may be from 1; 1e-3 lets half precision pass.
-        max_batch: Inputs that the function takes at a time; larger questions are split. Any number if None.
+        **facts: The other arguments of `Remote`: shape and range of the inputs, classes, and ``max_batch``.
 
     Raises:
         InputError: If the arguments do not fit each other.
@@ -135,26 +131,9 @@ class BlackBox(Remote):
         (torch.Size([2, 3]), 2)
     """
 
-    def __init__(
-        self,
-        function: Callable[[Tensor], Tensor],
-        *,
-        input_shape: Sequence[int],
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        input_range: tuple[float, float] = (0.0, 1.0),
-        tolerance: float = 1e-3,
-        max_batch: int | None = None,
-    ) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor], *, tolerance: float = 1e-3, **facts: Any) -> None:
         """Check the arguments; nothing is asked yet."""
-        super().__init__(
-            function,
-            input_shape=input_shape,
-            num_classes=num_classes,
-            class_names=class_names,
-            input_range=input_range,
-            max_batch=max_batch,
-        )
+        super().__init__(function, **facts)
         if tolerance < 0:
             raise InputError("tolerance >= 0", tolerance, "tolerance")
         self.tolerance = tolerance

@@ -34,9 +34,7 @@ def test_natural_noise_is_the_rows_own_and_stays_in_the_range():
 
 
 def test_natural_noise_needs_an_image():
-    with pytest.raises(
-        InputError, match=r"expected a space of images .* for NaturalNoise, got \(3200,\) \(--model.space\)"
-    ):
+    with pytest.raises(InputError, match=r"expected a space of images .* for NaturalNoise, got \(3200,\)"):
         NaturalNoise()(Rows.grid([0], 1, seed=0), (3200,), (0.0, 1.0))
     with pytest.raises(InputError, match="expected std >= 0, got -1"):
         NaturalNoise(std=-1)
@@ -50,5 +48,5 @@ def test_a_floor_under_the_confidence():
     bare = NegativeLogConfidence()(target, torch.zeros(3, 1), torch.zeros(3, dtype=torch.int64))
     assert float(bare[0]) == pytest.approx(87.3, abs=0.1)
     for floor in (-0.1, 1.0):
-        with pytest.raises(InputError, match=r"expected floor in \[0, 1\), got .* \(--model.cost.init_args.floor\)"):
+        with pytest.raises(InputError, match=r"expected floor in \[0, 1\), got .* \(floor\)"):
             NegativeLogConfidence(floor=floor)

@@ -92,6 +92,12 @@ def test_restarts_differ_and_best_takes_the_least_cost(invert):
     assert float(best.cost) == float(result.cost.min())
 
 
+def test_a_restart_that_is_no_number_is_never_the_best(invert):
+    result = invert(space=noisy(), labels=[2], restarts=3, max_iterations=5)
+    result.score[0] = torch.nan
+    assert int(result.best().restart) == int(result.score[1:].argmin()) + 1
+
+
 @pytest.mark.parametrize("rows_at_once", [None, 1])
 def test_candidate_and_reconstruction_share_no_memory(invert, rows_at_once):
     # pixels decode to themselves: without a copy the two would be one

@@ -36,7 +36,13 @@ def make(data: AttFaces, epochs: tuple[int, ...] = (3, 2, 4, 2), **arguments) ->
         "softmax": softmax,
         "finetune": finetune,
     }
-    return StackedDAE(data.input_shape, data.num_classes, data.class_names, data.input_range, **(settings | arguments))
+    return StackedDAE(
+        input_shape=data.input_shape,
+        num_classes=data.num_classes,
+        class_names=data.class_names,
+        input_range=data.input_range,
+        **(settings | arguments),
+    )
 
 
 def fit(classifier: StackedDAE, data: AttFaces, *, test: bool = False, **arguments) -> Trainer:

@@ -19,7 +19,7 @@ from mi_lightning.targets import BlackBox, NumpyFunction, WhiteBox
 
 
 def fit(data: AttFaces, *, epochs: int = 1, people: int | None = None, **arguments) -> LogisticRegression:
-    classifier = LogisticRegression(data.input_shape, people or data.num_classes, **arguments)
+    classifier = LogisticRegression(input_shape=data.input_shape, num_classes=people or data.num_classes, **arguments)
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -135,7 +135,7 @@ def test_samples_of_another_size() -> None:
 
 
 def test_several_devices_are_refused(faces: AttFaces) -> None:
-    classifier = LogisticRegression(faces.input_shape, faces.num_classes)
+    classifier = LogisticRegression(input_shape=faces.input_shape, num_classes=faces.num_classes)
     classifier._trainer = SimpleNamespace(world_size=2, datamodule=faces)
     with pytest.raises(InputError, match=r"expected 1 device for scikit-learn's solver, got 2 \(devices\)"):
         classifier.on_fit_start()

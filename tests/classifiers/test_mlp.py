@@ -86,8 +86,8 @@ def test_checkpoint_keeps_every_setting(mlp: MLP, tmp_path) -> None:
 def test_fit_learns_the_people(faces: AttFaces) -> None:
     seed_everything(0, verbose=False)
     mlp = MLP(
-        faces.input_shape,
-        faces.num_classes,
+        input_shape=faces.input_shape,
+        num_classes=faces.num_classes,
         hidden=30,
         init="normal",
         std=0.2,

@@ -17,7 +17,13 @@ def fit(
     data: AttFaces, *, epochs: int = 5, seed: int = 0, callbacks: list | None = None, **arguments
 ) -> SoftmaxRegression:
     seed_everything(seed, verbose=False)
-    classifier = SoftmaxRegression(data.input_shape, data.num_classes, data.class_names, data.input_range, **arguments)
+    classifier = SoftmaxRegression(
+        input_shape=data.input_shape,
+        num_classes=data.num_classes,
+        class_names=data.class_names,
+        input_range=data.input_range,
+        **arguments,
+    )
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="cpu",

@@ -24,6 +24,7 @@ from mi_lightning.commands.fit import what_was_fitted
 ROOT = Path(__file__).parents[2]
 FIT = "classifier/victim.yaml"
 SHARD = ("--trainer.strategy", "row_shard")
+PIXELS = ("--model.space", "mi_lightning.attacks.spaces.PixelSpace")
 PICTURE = ("--model.space.init_args.initializer.init_args.path", "absent.png")
 INVERT = ("--config", "target/soft.yaml", "--config", "attack/steps.yaml")
 RUN = "lightning_logs/invert/soft_steps"
@@ -79,9 +80,9 @@ def test_fit_test_and_invert(run, study):
     assert {"results.json", "config.yaml", "per_label.csv", "reconstructions.npz", "reconstructions.png"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     results = json.loads((folder / "results.json").read_text())
-    assert results["schema_version"] == 1
+    assert results["schema_version"] == 2
     assert results["summary"]["rows"] == 4
-    assert results["attack"]["alpha"] == 30
+    assert results["attack"]["max_iterations"] == 30
     assert results["target"]["test_accuracy"] == pytest.approx(accuracy)
     with np.load(folder / "reconstructions.npz", allow_pickle=False) as arrays:
         assert arrays["reconstruction"].shape == (4, 1, 8, 6)
@@ -191,7 +192,7 @@ def test_ctrl_c_keeps_what_was_found(study):
         (["--model.classifier_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
         (["--evaluator_ckpt", "absent.ckpt"], ["no checkpoint at absent.ckpt"]),
         (["--evaluator_ckpt", "checkpoints/victim.ckpt"], ["independent", "--evaluator_ckpt"]),
-        (["--data.split_seed", "7"], ["split_seed", "got 7", "--data.split_seed"]),
+        (["--data.split_seed", "7"], ["split_seed", "got 7", "--data.init_args.split_seed"]),
         (["--data.root", "empty"], ["empty"]),
         (["--model.nonsense", "1"], ["nonsense"]),
         (["--trainer.logger.init_args.save_dir", "a_file/logs"], ["can be written", "a_file"]),
@@ -208,8 +209,8 @@ def test_ctrl_c_keeps_what_was_found(study):
         (["--model.optimizer.init_args.lr", "-1"], ["learning rate", "--model.optimizer"]),
         (["--model.optimizer", "torch.optim.LBFGS"], ["needs no closure", "LBFGS", "--model.optimizer"]),
         (
-            ["--model.space.init_args.initializer", "mi_lightning.attacks.initializers.GivenImage", *PICTURE],
-            ["absent.png"],
+            [*PIXELS, "--model.space.init_args.initializer", "mi_lightning.attacks.initializers.GivenImage", *PICTURE],
+            ["absent.png", "--model.space.init_args.initializer.init_args.path"],
         ),
     ],
 )
@@ -257,12 +258,12 @@ def test_a_checkpoint_of_another_class_or_shape(run, study, write_pgm):
 def test_the_split_of_the_checkpoint_is_kept_to(run, study):
     code, _, err = run(*("test", "--config", FIT, "--checkpoint", "checkpoints/victim.ckpt", "--data.split_seed", "5"))
     assert code == 2
-    assert "expected the target's training split_seed, 0, got 5 (--data.split_seed)" in one_line(err)
+    assert "expected the target's training split_seed, 0, got 5 (--data.init_args.split_seed)" in one_line(err)
 
 
 @pytest.mark.parametrize("limit", [("limit_train_batches", "1"), ("max_steps", "1"), ("fast_dev_run", "true")])
 def test_a_limit_of_the_trainer_keeps_what_was_found(run, study, limit):
-    code, _, err = invert(run, "--model.block", "5", f"--trainer.{limit[0]}", limit[1])
+    code, _, err = invert(run, "--model.report_every", "5", f"--trainer.{limit[0]}", limit[1])
     assert code == 0, err
     found = list(study.rglob("results.json"))
     if limit[0] != "fast_dev_run":  # which switches the loggers off, and writes to the working folder
@@ -376,10 +377,10 @@ def test_what_was_found_before_a_target_failed_is_shown(query, tmp_path):
     ("function", "words"),
     [
         ("fails_at_once", "the target failed at query 4: ConnectionError: no server"),
-        ("misses_a_class", "expected confidences of shape (4, 4), got (4, 3) (--model.target)"),
-        ("not_a_number", "expected confidences, got NaN in row 1 of 4 (--model.target)"),
-        ("negative", "expected confidences >= 0, got -0.25 in row 2 of 4 (--model.target)"),
-        ("unnormalised", "expected confidences that sum to 1, got 2 in row 0 of 4 (--model.target)"),
+        ("misses_a_class", "expected confidences of shape (4, 4), got (4, 3)"),
+        ("not_a_number", "expected confidences, got NaN in row 1 of 4"),
+        ("negative", "expected confidences >= 0, got -0.25 in row 2 of 4"),
+        ("unnormalised", "expected confidences that sum to 1, got 2 in row 0 of 4"),
     ],
 )
 def test_a_target_of_ones_own_that_gives_no_confidences(query, function, words):
@@ -406,7 +407,7 @@ def test_a_defense_that_cannot_be(query, defense, argument, value, words):
     )
     code, _, err = query("good", "--model.defenses", one.replace(".0}", "}"))
     assert code == 2
-    assert f"{words} (--model.defenses, {defense}.{argument})" in one_line(err)
+    assert f"{words} (--model.defenses.0.init_args.{argument})" in one_line(err)
 
 
 def test_a_step_of_nothing(query):

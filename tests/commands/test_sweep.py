@@ -193,7 +193,7 @@ def test_another_checkpoint_is_another_run(study, trained_study, jobs_here):
 
 @pytest.mark.parametrize("is_faint", [True, False])
 def test_faint_pictures_can_be_stretched(study, monkeypatch, is_faint):
-    monkeypatch.setattr("mi_lightning.report.sweep.pictures.faint", lambda pixels: is_faint)
+    monkeypatch.setattr("mi_lightning.report.pictures.faint", lambda pixels: is_faint)
     start(attacks=Settings(NAIVE), grid=Settings(ONE))
     page = (study / "out/sweep.html").read_text()
     assert ('id="stretch"' in page) == ("stretch the contrast to see them" in page) == is_faint
@@ -341,7 +341,7 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
         ({"broken_below": 0}, ["broken_below in (0, 1)", "--broken_below"]),
         ({"output": "a_file/out"}, ["a_file", "--output"]),
         ({"nonsense": 1}, ["nonsense"]),
-        ("grid: {a: [1", ["a configuration in YAML, got sweep.yaml", "line 1"]),
+        ("grid: {a: [1", ["sweep.yaml is not YAML", "line 1"]),
     ],
 )
 def test_wrong_sweeps(study, capsys, content, expected):

@@ -25,18 +25,20 @@ from mi_lightning.errors import InputError
 from mi_lightning.targets import WhiteBox
 from tests.contracts.parts import example, exported, named, plain
 
-CLASSES, FACE, CHUNK = 3, (1, 16, 16), (1, 3200)
+CLASSES = 3
+FACE = {"input_shape": (1, 16, 16), "num_classes": CLASSES}
+CHUNK = {"input_shape": (1, 3200), "num_classes": CLASSES}
 
 #: Small ones, with the shape of their input.
 EXAMPLES = {
-    CNN: lambda **facts: CNN(FACE, CLASSES, channels=(2, 3), hidden=5, **facts),
-    MLP: lambda **facts: MLP(FACE, CLASSES, hidden=6, **facts),
-    FaceCNN: lambda **facts: FaceCNN(FACE, CLASSES, width=2, hidden=4, **facts),
-    LogisticRegression: lambda **facts: LogisticRegression(FACE, CLASSES, **facts),
-    SoftmaxRegression: lambda **facts: SoftmaxRegression(FACE, CLASSES, **facts),
-    StackedDAE: lambda **facts: StackedDAE(FACE, CLASSES, hidden=(7, 5), **facts),
-    SincNet: lambda **facts: SincNet(CHUNK, CLASSES, **SINC_SMALL | {"hidden": (8,)}, **facts),
-    MelSpeakerNet: lambda **facts: MelSpeakerNet(CHUNK, CLASSES, **facts),
+    CNN: lambda **facts: CNN(**FACE, channels=(2, 3), hidden=5, **facts),
+    MLP: lambda **facts: MLP(**FACE, hidden=6, **facts),
+    FaceCNN: lambda **facts: FaceCNN(**FACE, width=2, hidden=4, **facts),
+    LogisticRegression: lambda **facts: LogisticRegression(**FACE, **facts),
+    SoftmaxRegression: lambda **facts: SoftmaxRegression(**FACE, **facts),
+    StackedDAE: lambda **facts: StackedDAE(**FACE, hidden=(7, 5), **facts),
+    SincNet: lambda **facts: SincNet(**CHUNK, **SINC_SMALL | {"hidden": (8,)}, **facts),
+    MelSpeakerNet: lambda **facts: MelSpeakerNet(**CHUNK, **facts),
 }
 HERE = "tests/contracts/test_classifiers.py"
 ALL = exported(classifiers, Classifier)
@@ -78,7 +80,7 @@ def test_logits_are_the_head_of_the_features(part):
 @EVERY
 def test_facts_are_those_given(part):
     classifier = make(part, class_names=["ann", "ben", "cy"], input_range=(-2.0, 3.0))
-    assert classifier.input_shape in (FACE, CHUNK)
+    assert classifier.input_shape in (FACE["input_shape"], CHUNK["input_shape"])
     assert (classifier.num_classes, classifier.class_names) == (CLASSES, ("ann", "ben", "cy"))
     assert classifier.input_range == (-2.0, 3.0)
     assert make(part).class_names == ("0", "1", "2")

@@ -62,8 +62,14 @@ class ToneEar(SpeechClassifier):
         sharpness: float = 20.0,
     ) -> None:
         names = [f"{value:04.0f} Hz" for value in hertz] if class_names is None else class_names
-        super().__init__(input_shape=input_shape, num_classes=num_classes, class_names=names, input_range=input_range)
-        self.prepare_speech(RATE, 0.01)
+        super().__init__(
+            input_shape=input_shape,
+            num_classes=num_classes,
+            class_names=names,
+            input_range=input_range,
+            sample_rate=RATE,
+            shift_seconds=0.01,
+        )
         self.hertz, self.sharpness = tuple(hertz), sharpness
         self.head = torch.nn.Linear(num_classes + 2, num_classes)
         with torch.no_grad():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mi_lightning.data.base import AXES, Kind, modality_of
 from mi_lightning.report.columns import COLUMNS, columns_of
-from mi_lightning.report.media import MEDIA, Media, media
+from mi_lightning.report.media import MEDIA, Found, Media, media
 from mi_lightning.report.results import read_results
 from tests.report.conftest import make_judgement, make_result
 
@@ -84,11 +84,11 @@ def test_only_voices_can_be_listened_to(kind, judgement):
 def test_files_of_voices(judgement):
     shown, modality, result = of("sound")
     chosen = torch.tensor([1, 2])
-    files = shown.files(result, heard(judgement, result), chosen, modality)
+    files = shown.files(Found(result, heard(judgement, result), chosen, modality))
     stems = ("audio/000_ann", "audio/002_cleo")
     expected = {f"{stem}{kind}.wav" for stem in stems for kind in ("", "_vocoder", "_real")}
     assert files.keys() == expected | {"spectrograms.png"}
-    assert shown.files(result, None, chosen, modality).keys() == {f"{stem}.wav" for stem in stems} | {
+    assert shown.files(Found(result, None, chosen, modality)).keys() == {f"{stem}.wav" for stem in stems} | {
         "spectrograms.png"
     }
 
@@ -96,7 +96,7 @@ def test_files_of_voices(judgement):
 def test_files_of_pictures_and_of_other_samples(judgement):
     for kind, names in (("picture", {"reconstructions.png"}), ("other", set())):
         shown, modality, result = of(kind)
-        files = shown.files(result, make_judgement(result), torch.tensor([1, 2]), modality)
+        files = shown.files(Found(result, make_judgement(result), torch.tensor([1, 2]), modality))
         assert files.keys() == names
         for content in files.values():
             with Image.open(io.BytesIO(content)) as sheet:
@@ -169,7 +169,7 @@ def test_a_sheet_with_references_of_ones_own(kind):
     shown, modality, result = of(kind)
     chosen = torch.tensor([1, 2])
     bare, beside = (
-        shown.sheet(result, None, chosen, modality, references)
+        shown.sheet(Found(result, None, chosen, modality), references)
         for references in (None, result.reconstruction[chosen].flip(-1))
     )
     if kind == "other":

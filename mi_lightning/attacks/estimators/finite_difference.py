@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -23,23 +25,15 @@ class FiniteDifference(QueryEstimator):
     Args:
         delta: Length of a step, above 0.
         coordinates: Size of the random subset, at most D; all coordinates if None.
-        repeats: Times that an iterate is asked for when it is evaluated; its cost is the mean.
-        max_batch: Inputs in one call of the target; chosen by the size of an input and the free memory if None.
+        **asking: The arguments of `QueryEstimator`.
 
     Raises:
         InputError: If an argument is out of range; that there are so many coordinates is checked when the attack runs.
     """
 
-    def __init__(
-        self,
-        *,
-        delta: float = 1e-4,
-        coordinates: int | None = None,
-        repeats: int = 1,
-        max_batch: int | None = None,
-    ) -> None:
+    def __init__(self, *, delta: float = 1e-4, coordinates: int | None = None, **asking: Any) -> None:
         """Check the arguments."""
-        super().__init__(repeats=repeats, max_batch=max_batch)
+        super().__init__(**asking)
         if delta <= 0:
             raise InputError("delta > 0", delta, field="delta")
         if coordinates is not None and coordinates < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,18 +43,15 @@ class SPSA(QueryEstimator):
     Args:
         pairs: Directions in a gradient, each of which costs two queries; S of the literature.
         delta: Length of a step in each coordinate, above 0.
-        repeats: Times that an iterate is asked for when it is evaluated; its cost is the mean.
-        max_batch: Inputs in one call of the target; chosen by the size of an input and the free memory if None.
+        **asking: The arguments of `QueryEstimator`.
 
     Raises:
         InputError: If an argument is out of range.
     """
 
-    def __init__(
-        self, *, pairs: int = 128, delta: float = 0.01, repeats: int = 1, max_batch: int | None = None
-    ) -> None:
+    def __init__(self, *, pairs: int = 128, delta: float = 0.01, **asking: Any) -> None:
         """Check the arguments."""
-        super().__init__(repeats=repeats, max_batch=max_batch)
+        super().__init__(**asking)
         if pairs < 1:
             raise InputError("pairs >= 1", pairs, field="pairs")
         if delta <= 0:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mi_lightning.attacks.filters.base import GradientFilter
 from mi_lightning.errors import InputError
-from mi_lightning.nn.dcgan import load_generator
-from mi_lightning.public_models.face_gan import check_crop, find_weights, framed_faces
+from mi_lightning.public_models.face_gan import FromPublicFaces
 
 
-class PublicFaces(GradientFilter):
+class PublicFaces(FromPublicFaces, GradientFilter):
     """Let a gradient through mainly in the directions in which faces differ: principal components of public faces.
 
     g -> V diag(w) V^T g + rest * F g, where the columns of V are the components of public faces and their mirror
@@ -29,11 +29,7 @@ class PublicFaces(GradientFilter):
             anybody's, 0 treats all components alike.
         rest: Weight of what is no face, at least 0: clothes, background, and whatever the generator does not draw.
         rest_filter: Filter of the rest; none if None.
-        count: Number of public faces; their mirror images come on top.
-        seed: Seed of their codes.
-        crop: Part of a public face that is kept, see `Frame`.
-        weights: File of the generator's weights; that of the package gan-face-generate if None.
-        cache: Folder in which the faces are kept; the user's cache folder if None.
+        **faces: The arguments of `FromPublicFaces`; mirror images of the faces come on top.
 
     Raises:
         InputError: If an argument is out of its range, or the weights are missing.
@@ -47,24 +43,17 @@ class PublicFaces(GradientFilter):
         power: float = 0.5,
         rest: float = 0.3,
         rest_filter: GradientFilter | None = None,
-        count: int = 4000,
-        seed: int = 0,
-        crop: float = 0.9,
-        weights: str | None = None,
-        cache: str | None = None,
+        **faces: Any,
     ) -> None:
         """Check the arguments and whether there is a generator."""
-        super().__init__()
-        if not 1 <= components < count:
-            raise InputError(f"1 <= components < count = {count}", components, field="components")
+        super().__init__(**faces)
+        if not 1 <= components < self.count:
+            raise InputError(f"1 <= components < count = {self.count}", components, field="components")
         if not 0 <= power < math.inf:
             raise InputError("a finite power >= 0", power, field="power")
         if not 0 <= rest < math.inf:
             raise InputError("a finite rest >= 0", rest, field="rest")
-        check_crop(crop)
-        load_generator(find_weights(weights))  # so that a mistake is told at once
         self.components, self.power, self.rest, self.rest_filter = components, power, rest, rest_filter
-        self.count, self.seed, self.crop, self.weights, self.cache = count, seed, crop, weights, cache
         self._bases: dict[tuple[torch.Size, torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
     def forward(self, gradient: Tensor) -> Tensor:
@@ -80,9 +69,7 @@ class PublicFaces(GradientFilter):
     @torch.no_grad()
     def _basis(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Return the components (D, components) and their weights (components,) for images of a shape."""
-        faces = framed_faces(
-            shape, count=self.count, seed=self.seed, crop=self.crop, weights=self.weights, cache=self.cache
-        )
+        faces = self.faces(shape)
         samples = torch.cat([faces, faces.flip(-1)]).flatten(1)
         samples -= samples.mean(0)
         basis, variance = principal_components(samples, min(self.components, samples.shape[1]))

@@ -12,36 +12,6 @@ from mi_lightning.data.base import PersonDataModule
 from mi_lightning.data.speech.spectrum import SpeechSpectrum
 from mi_lightning.errors import InputError
 
-#: Long-term average spectrum of speech, men and women of 12 languages together: level in third-octave bands, dB.
-#: Byrne et al., *An international comparison of long-term average speech spectra*, J. Acoust. Soc. Am. 96 (1994).
-_LEVELS = {
-    63: 38.6,
-    80: 43.5,
-    100: 54.4,
-    125: 57.7,
-    160: 56.8,
-    200: 60.2,
-    250: 60.3,
-    315: 59.0,
-    400: 62.1,
-    500: 62.1,
-    630: 60.5,
-    800: 56.8,
-    1000: 53.7,
-    1250: 53.0,
-    1600: 52.0,
-    2000: 48.7,
-    2500: 48.1,
-    3150: 46.8,
-    4000: 45.6,
-    5000: 44.5,
-    6300: 44.3,
-    8000: 43.7,
-    10000: 43.4,
-    12500: 41.3,
-    16000: 40.7,
-}
-
 
 class _Weights(GradientFilter):
     """Weigh the frequencies of a gradient with respect to a waveform; phases stay, so it still points downhill."""

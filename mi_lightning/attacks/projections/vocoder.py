@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,33 +60,16 @@ class GriffinLim(Vocoder):
 
     Args:
         every: Iterations between two projections, at least 1; only what was found at the end passes if None.
-        scale: ``"mel"`` or ``"linear"`` frequencies.
-        sample_rate: Samples in a second.
-        n_fft: Samples of a window.
-        hop: Samples between two windows.
-        mels: Mel bands.
-        iterations: Iterations of Griffin-Lim in a projection.
+        **settings: The arguments of `GriffinLimVocoder`.
 
     Raises:
         InputError: If an argument is outside its range.
         MIError: When an attack starts, if torchaudio cannot be imported.
     """
 
-    def __init__(
-        self,
-        every: int | None = None,
-        scale: Literal["mel", "linear"] = "mel",
-        sample_rate: int = 16000,
-        n_fft: int = 1024,
-        hop: int = 256,
-        mels: int = 80,
-        iterations: int = 32,
-    ) -> None:
+    def __init__(self, every: int | None = None, **settings: Any) -> None:
         """Check the arguments."""
-        vocoder = GriffinLimVocoder(
-            scale=scale, sample_rate=sample_rate, n_fft=n_fft, hop=hop, mels=mels, iterations=iterations
-        )
-        super().__init__(vocoder, every)
+        super().__init__(GriffinLimVocoder(**settings), every)
 
 
 class NeuralVocoder(Vocoder):
@@ -94,21 +77,13 @@ class NeuralVocoder(Vocoder):
 
     Args:
         every: Iterations between two projections, at least 1; only what was found at the end passes if None.
-        weights: Folder with ``config.yaml`` and ``pytorch_model.bin``, or a name on the hub of Hugging Face.
-        sample_rate: Samples in a second of the waveforms.
-        model_rate: Samples in a second that the network was trained for.
+        **settings: The arguments of `VocosVocoder`.
 
     Raises:
         InputError: If an argument is outside its range, or (when an attack starts) there are no such weights.
         MIError: When an attack starts, if vocos or torchaudio cannot be imported.
     """
 
-    def __init__(
-        self,
-        every: int | None = None,
-        weights: str = "charactr/vocos-mel-24khz",
-        sample_rate: int = 16000,
-        model_rate: int = 24000,
-    ) -> None:
+    def __init__(self, every: int | None = None, **settings: Any) -> None:
         """Check the arguments."""
-        super().__init__(VocosVocoder(weights=weights, sample_rate=sample_rate, model_rate=model_rate), every)
+        super().__init__(VocosVocoder(**settings), every)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from mi_lightning.attacks.rows import Rows
@@ -65,3 +66,30 @@ class Space(nn.Module, ABC):
     def queries_per_candidate(self) -> int:
         """Return the queries that one evaluation of a candidate costs; known after :meth:`bind`."""
         return 1
+
+
+class InputSpace(Space):
+    """A space whose candidates are inputs, or parts of one, as they are.
+
+    Args:
+        clamp: Whether every update is followed by clamping to the target's input range.
+    """
+
+    def __init__(self, *, clamp: bool = True) -> None:
+        """Keep the argument."""
+        super().__init__()
+        self.clamp = clamp
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the candidates as they are."""
+        return z
+
+    @torch.no_grad()
+    def constrain_(self, z: Tensor) -> None:
+        """Clamp to the input range, in place, if asked for."""
+        if self.clamp:
+            z.clamp_(*self.input_range)
+
+    def bounds(self) -> tuple[float, float] | None:
+        """Return the input range: also where the candidates may leave it, a target is not asked outside."""
+        return self.input_range

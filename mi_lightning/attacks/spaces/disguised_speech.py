@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,15 +29,13 @@ class DisguisedSpeech(WaveformSpace):
     it: its gradient is zero.
 
     Args:
-        duration: Length, in seconds; one chunk of the target if None.
-        sample_rate: Samples in a second.
-        frame_shift: Time between the starts of two frames that the target is asked about, in seconds.
         initializer: Where the speech comes from; :class:`PublicSpeech` if None.
         bands: Mel bands of the map.
         step: Time between two columns of the map, in seconds: gains are straight lines between them. One column for
             the whole, a filter that does not change, if None.
         most: Greatest gain, in decibels, up or down.
-        max_frames: Frames whose activations are in memory at a time; all if None.
+        sample_rate: Samples in a second.
+        **waveform: The arguments of `WaveformSpace` for the speech, but ``clamp`` and ``band``.
 
     Raises:
         InputError: If an argument is outside its range.
@@ -45,22 +44,20 @@ class DisguisedSpeech(WaveformSpace):
     def __init__(
         self,
         *,
-        duration: float | None = None,
-        sample_rate: int = 16000,
-        frame_shift: float = 0.1,
         initializer: Initializer | None = None,
         bands: int = 32,
         step: float | None = 0.1,
         most: float = 30.0,
-        max_frames: int | None = None,
+        sample_rate: int = 16000,
+        **waveform: Any,
     ) -> None:
         """Check the arguments."""
         super().__init__(
-            duration=duration,
-            sample_rate=sample_rate,
-            frame_shift=frame_shift,
             initializer=initializer or PublicSpeech(sample_rate=sample_rate),
-            max_frames=max_frames,
+            sample_rate=sample_rate,
+            clamp=True,
+            band=None,
+            **waveform,
         )
         if bands < 2:
             raise InputError("bands >= 2", bands, field="bands")

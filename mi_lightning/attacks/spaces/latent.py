@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
@@ -15,8 +13,8 @@ from mi_lightning.attacks.initializers.base import Initializer
 from mi_lightning.attacks.initializers.constant import MidGrey
 from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.spaces.base import Space
-from mi_lightning.checkpoint import file_digest
-from mi_lightning.errors import InputError, MIError
+from mi_lightning.checkpoint import file_digest, read_weights
+from mi_lightning.errors import InputError
 from mi_lightning.public_models.base import FittedDecoder
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.code_view import Codec, CodeView
@@ -185,12 +183,7 @@ class LatentSpace(Space):
         path = Path(self.weights)
         if not path.is_file():
             raise InputError("a file of weights", f"none at {path}", field="weights")
-        try:
-            with warnings.catch_warnings():  # of pickles that torch did not write; what follows says it better
-                warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-                content = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError):
-            raise MIError(f"{path} holds no plain weights: it is damaged, or would run code when loaded") from None
+        content = read_weights(path)
         if self.weights_key is not None:
             if not isinstance(content, dict) or self.weights_key not in content:
                 known = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__

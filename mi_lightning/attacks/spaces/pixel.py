@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from mi_lightning.attacks.initializers.base import Initializer
 from mi_lightning.attacks.initializers.constant import MidGrey
 from mi_lightning.attacks.rows import Rows
-from mi_lightning.attacks.spaces.base import Space
+from mi_lightning.attacks.spaces.base import InputSpace
 
 
-class PixelSpace(Space):
+class PixelSpace(InputSpace):
     """The candidate is the input itself, pixel by pixel [F15].
 
     Args:
@@ -22,23 +21,9 @@ class PixelSpace(Space):
 
     def __init__(self, *, initializer: Initializer | None = None, clamp: bool = True) -> None:
         """Keep the arguments."""
-        super().__init__()
-        self.initializer, self.clamp = initializer or MidGrey(), clamp
+        super().__init__(clamp=clamp)
+        self.initializer = initializer or MidGrey()
 
     def initial(self, rows: Rows) -> Tensor:
         """Return the initial images, shape (R, *input_shape)."""
         return self.initializer(rows, self.input_shape, self.input_range)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the candidates as they are."""
-        return z
-
-    @torch.no_grad()
-    def constrain_(self, z: Tensor) -> None:
-        """Clamp to the input range, in place, if asked for."""
-        if self.clamp:
-            z.clamp_(*self.input_range)
-
-    def bounds(self) -> tuple[float, float]:
-        """Return the input range: also where the candidates may leave it, a target is not asked outside."""
-        return self.input_range

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from mi_lightning.attacks.initializers.base import Initializer
 from mi_lightning.attacks.rows import Rows
-from mi_lightning.attacks.spaces.base import Space
+from mi_lightning.attacks.spaces.base import InputSpace
 from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 
 
-class SlidingWindows(Space):
+class SlidingWindows(InputSpace):
     """A waveform that is inverted window by window, in place [P23, sliding model inversion].
 
     It starts at random over the whole length and half a window more at each end. The whole attack (iterations, stop
@@ -24,36 +25,23 @@ class SlidingWindows(Space):
     Confidence and cost of the result are those of the finished waveform, of which the target is asked at last.
 
     Args:
-        duration: Length of the result, in seconds; one window if None.
-        sample_rate: Samples in a second.
         stride: Samples from one window to the next, from 1 to the length of a window.
-        initializer: Where the waveforms start; N(0, 1) for each sample if None. [P23] did best from Laplace noise.
-        clamp: Whether every update is followed by clamping to the target's input range.
-        frame_shift: Time between the frames of the finished waveform that the target is asked about, in seconds.
+        **waveform: The arguments of `WaveformSpace` for the result, but ``band`` and ``max_frames``. [P23] did best
+            from Laplace noise.
 
     Raises:
         InputError: If an argument is outside its range.
     """
 
-    def __init__(
-        self,
-        *,
-        duration: float | None = None,
-        sample_rate: int = 16000,
-        stride: int = 500,
-        initializer: Initializer | None = None,
-        clamp: bool = True,
-        frame_shift: float = 0.1,
-    ) -> None:
+    def __init__(self, *, stride: int = 500, **waveform: Any) -> None:
         """Check the arguments."""
-        super().__init__()
+        whole = WaveformSpace(band=None, max_frames=None, **waveform)
+        super().__init__(clamp=whole.clamp)
         if stride < 1:
             raise InputError("stride >= 1", stride, field="stride")
-        self._whole = WaveformSpace(
-            duration=duration, sample_rate=sample_rate, frame_shift=frame_shift, initializer=initializer, clamp=clamp
-        )
-        self.duration, self.sample_rate, self.stride = duration, sample_rate, stride
-        self.initializer, self.clamp, self.frame_shift = self._whole.initializer, clamp, frame_shift
+        self._whole, self.stride = whole, stride
+        self.duration, self.sample_rate, self.frame_shift = whole.duration, whole.sample_rate, whole.frame_shift
+        self.initializer = whole.initializer
         self.window = 0
         self._track = torch.empty(0)
 
@@ -119,17 +107,3 @@ class SlidingWindows(Space):
     def load_run_state(self, state: dict[str, Tensor]) -> None:
         """Go on where a run was when :meth:`run_state` was asked."""
         self._track = state["track"].clone()
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the windows as they are."""
-        return z
-
-    @torch.no_grad()
-    def constrain_(self, z: Tensor) -> None:
-        """Clamp to the input range, in place, if asked for."""
-        if self.clamp:
-            z.clamp_(*self.input_range)
-
-    def bounds(self) -> tuple[float, float]:
-        """Return the input range: a target is not asked outside."""
-        return self.input_range

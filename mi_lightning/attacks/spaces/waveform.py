@@ -10,13 +10,13 @@ from torch import Tensor
 from mi_lightning.attacks.initializers.base import Initializer
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.rows import Rows
-from mi_lightning.attacks.spaces.base import Space
+from mi_lightning.attacks.spaces.base import InputSpace
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.frames import FrameView, frame_count
 
 
-class WaveformSpace(Space):
+class WaveformSpace(InputSpace):
     """The candidate is a waveform, sample by sample.
 
     A target that takes chunks (200 ms, say) is asked about all frames of a longer waveform at once
@@ -51,7 +51,7 @@ class WaveformSpace(Space):
         max_frames: int | None = None,
     ) -> None:
         """Check the arguments."""
-        super().__init__()
+        super().__init__(clamp=clamp)
         if sample_rate < 1:
             raise InputError("sample_rate >= 1", sample_rate, field="sample_rate")
         if duration is not None and not 0 < duration < math.inf:
@@ -63,7 +63,7 @@ class WaveformSpace(Space):
         if max_frames is not None and max_frames < 1:
             raise InputError("max_frames >= 1", max_frames, field="max_frames")
         self.duration, self.sample_rate, self.frame_shift = duration, sample_rate, frame_shift
-        self.initializer, self.clamp = initializer or Noise(mean=0.0, std=1.0), clamp
+        self.initializer = initializer or Noise(mean=0.0, std=1.0)
         self.band = None if band is None else (float(band[0]), float(band[1]))
         self.max_frames = max_frames
         self.samples = 0
@@ -104,10 +104,6 @@ class WaveformSpace(Space):
         self.constrain_(z)
         return z
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the candidates as they are."""
-        return z
-
     def view(self, target: Target) -> Target:
         """Return the target, asked about all frames if the waveform is longer than a chunk."""
         if self.samples == target.input_shape[-1]:
@@ -122,9 +118,4 @@ class WaveformSpace(Space):
             frequency = torch.fft.rfftfreq(z.shape[-1], 1 / self.sample_rate, device=z.device)
             spectrum *= (frequency >= self.band[0]) & (frequency <= self.band[1])
             z.copy_(torch.fft.irfft(spectrum, n=z.shape[-1]))
-        if self.clamp:
-            z.clamp_(*self.input_range)
-
-    def bounds(self) -> tuple[float, float] | None:
-        """Return the input range: a target is not asked outside."""
-        return self.input_range
+        super().constrain_(z)

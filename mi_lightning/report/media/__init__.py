@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mi_lightning.data.base import Kind
-from mi_lightning.report.media.base import Media
+from mi_lightning.report.media.base import Found, Media
 from mi_lightning.report.media.picture import Pictures
 from mi_lightning.report.media.sound import Voices
 
@@ -27,4 +27,4 @@ def media(kind: Kind) -> Media:
     return MEDIA[kind]
 
 
-__all__ = ["MEDIA", "Media", "media"]
+__all__ = ["MEDIA", "Found", "Media", "media"]

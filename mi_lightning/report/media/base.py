@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,6 +13,23 @@ from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Kind, Modality
 from mi_lightning.judging.judge import Judgement
 from mi_lightning.report import pictures
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run found, and what was said of it.
+
+    Attributes:
+        result: What the attack found.
+        judgement: What the judge said of it, if there was one.
+        chosen: Row of the best restart of each label, shape (L,), int64.
+        modality: What was found.
+    """
+
+    result: InversionResult
+    judgement: Judgement | None
+    chosen: Tensor
+    modality: Modality
 
 
 class Media:
@@ -38,7 +56,7 @@ class Media:
         *("ssim_mean", "nrmse_mean", "iterations_mean", "seconds"),
     )
     caption = (
-        "top-1, top-5: an independent evaluator names the person\n"
+        "top-1, top-5: an inside evaluator names the person\n"
         "ident.: nearest to the person in its feature space; conf.: the target's own\n"
         "SSIM, NRMSE: against the mean of the person's photographs"
     )
@@ -94,34 +112,19 @@ class Media:
         array: NDArray[Any] = references.numpy()
         return array
 
-    def files(
-        self, result: InversionResult, judgement: Judgement | None, chosen: Tensor, modality: Modality
-    ) -> dict[str, bytes]:
+    def files(self, found: Found) -> dict[str, bytes]:
         """Files of a run to look at or listen to, by their path in its folder.
 
         Args:
-            result: What the attack found.
-            judgement: What the judge said of it, if there was one.
-            chosen: Row of the best restart of each label, shape (L,), int64.
-            modality: What was found.
+            found: What is shown.
         """
         return {}
 
-    def sheet(
-        self,
-        result: InversionResult,
-        judgement: Judgement | None,
-        chosen: Tensor,
-        modality: Modality,
-        references: Tensor | None = None,
-    ) -> bytes | None:
+    def sheet(self, found: Found, references: Tensor | None = None) -> bytes | None:
         """The contact sheet, a PNG file: what was found of each person beside what is known; None if none can be drawn.
 
         Args:
-            result: What the attack found.
-            judgement: What the judge said of it, if there was one.
-            chosen: Row of the best restart of each label, shape (L,), int64.
-            modality: What was found.
+            found: What is shown.
             references: What each of these people is like, shape (L, *input_shape); as the judge says if None.
         """
         return None

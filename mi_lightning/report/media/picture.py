@@ -10,11 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Kind, Modality
-from mi_lightning.judging.judge import Judgement
 from mi_lightning.report import pictures
-from mi_lightning.report.media.base import Media
+from mi_lightning.report.media.base import Found, Media
 from mi_lightning.report.media.sheet import contact_sheet
 
 
@@ -39,25 +37,17 @@ class Pictures(Media):
         """As 8 bits, from which photographs come: they are only looked at, and a quarter of the size."""
         return self.pixels(references, modality)
 
-    def files(
-        self, result: InversionResult, judgement: Judgement | None, chosen: Tensor, modality: Modality
-    ) -> dict[str, bytes]:
+    def files(self, found: Found) -> dict[str, bytes]:
         """The contact sheet."""
-        return {"reconstructions.png": self.sheet(result, judgement, chosen, modality)}
+        return {"reconstructions.png": self.sheet(found)}
 
-    def sheet(
-        self,
-        result: InversionResult,
-        judgement: Judgement | None,
-        chosen: Tensor,
-        modality: Modality,
-        references: Tensor | None = None,
-    ) -> bytes:
+    def sheet(self, found: Found, references: Tensor | None = None) -> bytes:
         """The mean of the training images, the reconstruction, and if need be the same with its contrast stretched."""
+        judgement, modality, chosen = found.judgement, found.modality, found.chosen
         if references is None and judgement is not None and judgement.reference_mean is not None:
             references = judgement.reference_mean[chosen]
-        found = result.reconstruction[chosen]
-        shown = self.pixels(found, modality)
+        samples = found.result.reconstruction[chosen]
+        shown = self.pixels(samples, modality)
         beside, legend = [shown], "What the classifier gave away."
         if references is not None:
             beside.insert(0, self.pixels(references, modality))
@@ -66,10 +56,10 @@ class Pictures(Media):
             beside.append(pictures.stretched(shown))
             legend = f"{legend[:-1]}; the same with its contrast stretched."
         low, high = modality.value_range
-        outside = pictures.outside_range(found, modality.value_range)
+        outside = pictures.outside_range(samples, modality.value_range)
         scale = f"Shown from {low:g} (black) to {high:g} (white)"
         scale += f"; {outside:.1%} of the values lie outside: such pictures are stretched into it." if outside else "."
-        return contact_sheet(beside, result, judgement, chosen, noun="reconstructions", lines=[legend, scale])
+        return contact_sheet(beside, found.result, judgement, chosen, noun="reconstructions", lines=[legend, scale])
 
     def introduce(
         self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality

@@ -15,7 +15,7 @@ from mi_lightning.audio.files import from_int16, full_scale, to_int16, wav
 from mi_lightning.data.base import Kind, Modality
 from mi_lightning.judging.judge import Judgement
 from mi_lightning.report import pictures, sound
-from mi_lightning.report.media.base import Media
+from mi_lightning.report.media.base import Found, Media
 from mi_lightning.report.media.sheet import contact_sheet
 
 
@@ -33,7 +33,7 @@ class Voices(Media):
         *("dvector_cosine_mean", "sex_right", "modulation_mean", "seconds"),
     )
     caption = (
-        "top-1, top-5: an independent evaluator names the speaker; voc.: after a vocoder\n"
+        "top-1, top-5: an inside evaluator names the speaker; voc.: after a vocoder\n"
         "target: the target names the speaker of the whole; conf.: how sure it is\n"
         "d-vec.: cosine to the real d-vector; mod.: loudness varies like speech's (0 to 1)"
     )
@@ -58,28 +58,20 @@ class Voices(Media):
         kept = {name: to_int16(wave) for name, wave in waves.items() if wave is not None}
         return super().arrays(judgement, modality) | kept
 
-    def files(
-        self, result: InversionResult, judgement: Judgement | None, chosen: Tensor, modality: Modality
-    ) -> dict[str, bytes]:
+    def files(self, found: Found) -> dict[str, bytes]:
         """WAV files of the best restart of each label, and a sheet of their spectrograms."""
-        rate, waves = _rate(modality), self.players(result, judgement)
-        files = {}
-        for row in chosen.tolist():
+        result, rate = found.result, _rate(found.modality)
+        waves, files = self.players(result, found.judgement), {}
+        for row in found.chosen.tolist():
             stem = f"audio/{result.label[row]:03d}_{re.sub(r'[^A-Za-z0-9-]+', '_', result.name[row])}"
             for name, wave in waves.items():
                 files[f"{stem}.wav" if name == "found" else f"{stem}_{name}.wav"] = wav(wave[row], rate)
-        return files | {"spectrograms.png": self.sheet(result, judgement, chosen, modality)}
+        return files | {"spectrograms.png": self.sheet(found)}
 
-    def sheet(
-        self,
-        result: InversionResult,
-        judgement: Judgement | None,
-        chosen: Tensor,
-        modality: Modality,
-        references: Tensor | None = None,
-    ) -> bytes:
+    def sheet(self, found: Found, references: Tensor | None = None) -> bytes:
         """Spectrograms: real speech, what was found, and the same after the vocoder."""
-        rate, waves = _rate(modality), self.players(result, judgement)
+        result, chosen, modality = found.result, found.chosen, found.modality
+        rate, waves = _rate(modality), self.players(result, found.judgement)
         if references is None and "real" in waves:
             references = waves["real"][chosen]
         beside, legend = [self.pixels(result.reconstruction[chosen], modality)], "What the classifier gave away."
@@ -92,7 +84,7 @@ class Voices(Media):
             legend += "."
         seconds = result.reconstruction.shape[-1] / rate
         scale = f"{seconds:g} s to the right, 0 to {rate / 2000:g} kHz upwards."
-        return contact_sheet(beside, result, judgement, chosen, noun="voices", lines=[legend, scale])
+        return contact_sheet(beside, result, found.judgement, chosen, noun="voices", lines=[legend, scale])
 
     def introduce(
         self, card: dict[str, Any], arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality
