@@ -28,6 +28,7 @@ from mi_lightning.attacks.steps.gradient import GradientStep, OptimizerFactory, 
 from mi_lightning.attacks.stopping import Stagnation, StopRule, TargetCost
 from mi_lightning.attacks.transforms.base import Transform
 from mi_lightning.attacks.wrappers import BestOfInitial, InParts, Runs, Sliding
+from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 
@@ -265,6 +266,8 @@ def describe_part(part: object) -> dict[str, Any]:
             settings[name] = value
         elif isinstance(value, list | nn.ModuleList) and value and all(map(_is_ours, value)):
             settings[name] = [describe_part(each) for each in value]
+        elif isinstance(value, PersonDataModule):
+            settings[name] = value.describe() if value.is_ready else value.plain_arguments()
         elif _is_ours(value) and not isinstance(value, Target | Problem):
             settings[name] = describe_part(value)
     return {"class": type(part).__name__, **settings}

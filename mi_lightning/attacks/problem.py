@@ -88,10 +88,10 @@ class Problem(nn.Module):
         """Bind the parts to the target."""
         super().__init__()
         space.bind(target)
-        cost.bind(target)
         self.target, self.priors, self.transforms = target, nn.ModuleList(priors), nn.ModuleList(transforms)
         self.space, self.cost = space, cost
         self.view = space.view(target)
+        cost.bind(self.view)  # what it will ask
         if transforms and not space.asks_about_inputs:
             raise InputError("a space whose inputs the target is asked about", type(space).__name__, "transforms")
         #: Number of the iteration, on which random transforms depend.

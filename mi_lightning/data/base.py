@@ -261,6 +261,21 @@ class PersonDataModule(LightningDataModule, ABC):
             (self.train_x, self.train_y), (self.test_x, self.test_y) = self.load()
             self._ready = True
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the samples are read."""
+        return self._ready
+
+    def plain_arguments(self) -> dict[str, Any]:
+        """Say which data these are without reading them: class path and plain settings."""
+        lightnings = vars(LightningDataModule())
+        settings = {
+            name: value
+            for name, value in vars(self).items()
+            if not name.startswith("_") and name not in lightnings and isinstance(value, int | float | str | None)
+        }
+        return {"class_path": class_path(type(self)), **settings}
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Training batches in an order drawn anew each epoch, from a generator of their own."""
         # not the global random state: the order must not depend on what was drawn elsewhere before

@@ -92,13 +92,13 @@ def summarise(per_row: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 class Judge:
-    """Judges attacks by an independent classifier and by photographs that no attack has seen.
+    """Judges attacks by an inside evaluator and by photographs that no attack has seen.
 
     Training features and means are computed on first use and kept, and so is the last judgement, so that several
     callbacks can ask for it.
 
     Args:
-        evaluator: Independent classifier of the same people; only image metrics without it.
+        evaluator: Inside evaluator, a classifier of the same people; only image metrics without it.
         references: Data that the target was trained on; only the evaluator's verdict without it.
         seed: Seed of the noise images and of the shuffled labels.
 

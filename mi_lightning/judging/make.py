@@ -52,7 +52,7 @@ def make_judge(
     Args:
         target: What is attacked.
         datamodule: Data that the target was trained on: the references.
-        evaluator: Independent classifier of the same people.
+        evaluator: Inside evaluator, a classifier of the same people.
         evaluator_name: What to call it in errors: its checkpoint.
         vocoder: What voices pass through before they are judged once more; Griffin-Lim if None.
         open_classifier: The classifier behind a target that hides it: the attacker is kept from it, the judge of
@@ -95,7 +95,7 @@ def judge(
     Args:
         result: What it found.
         references: Data that the target was trained on; set up if they are not yet.
-        evaluator: Independent classifier of the same people. That it is not the target cannot be seen here.
+        evaluator: Inside evaluator, a classifier of the same people. That it is not the target cannot be seen here.
 
     Returns:
         Numbers for each row, for the whole attack, and for the controls; see `Judgement`.

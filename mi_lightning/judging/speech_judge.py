@@ -1,4 +1,4 @@
-"""Would a voice that an attack made pass for the speaker, in the ears of an independent system too?"""
+"""Would a voice that an attack made pass for the speaker, in the ears of an inside evaluator too?"""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _REPEATED_SECONDS = 1.0  # a single chunk is also judged repeated end to end up 
 
 
 class SpeechJudge(Judge):
-    """Judges voices by an independent speaker model, by the target itself, and by real speech.
+    """Judges voices by an inside evaluator, by the target itself, and by real speech.
 
     Every number is taken for what the attack found, and (those named ``vocoder_...``) once more after a vocoder, which
     leaves only what a spectrogram can say. Per row, beside ``confidence`` (of the cost):
 
-    - ``evaluator_top1``, ``evaluator_top5``, ``evaluator_confidence``, ``identification_top1``: the independent model's
+    - ``evaluator_top1``, ``evaluator_top5``, ``evaluator_confidence``, ``identification_top1``: the evaluator's
       verdict on the whole waveform, as :class:`Judge` says it of pictures;
     - ``target_top1``, ``target_confidence``: the target's own (the sentence label: summed log-probabilities of frames);
     - ``dvector_cosine``, ``dvector_euclidean``: of the target's d-vector of the waveform and the speaker's real one;
@@ -54,7 +54,7 @@ class SpeechJudge(Judge):
     ``noise`` (uniform), ``shuffled`` (the reconstructions, each taken for somebody else).
 
     Args:
-        evaluator: Independent speaker model of the same people.
+        evaluator: Inside evaluator, a speaker model of the same people.
         references: Speech of these.
         target: What was attacked, or its classifier, whose verdict is then that without defenses; where neither can be
             seen, its verdict and numbers about d-vectors are left out.

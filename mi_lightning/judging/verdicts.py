@@ -1,4 +1,4 @@
-"""Whom does an independent classifier see in a reconstruction?"""
+"""Whom does an inside evaluator see in a reconstruction?"""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def nearest_person(features: Tensor, means: Tensor) -> Tensor:
 
 
 class EvaluatorAccuracy(Metric):
-    """Share of reconstructions whose person is among the ``top_k`` names that an independent classifier gives.
+    """Share of reconstructions whose person is among the ``top_k`` names that an inside evaluator gives.
 
     Args:
-        evaluator: The independent classifier.
+        evaluator: The inside evaluator.
         top_k: Names that it may give.
 
     Raises:
@@ -133,13 +133,13 @@ class EvaluatorAccuracy(Metric):
 
 
 class Identification(Metric):
-    """Share of reconstructions whose person is the nearest one in an independent classifier's feature space.
+    """Share of reconstructions whose person is the nearest one in an inside evaluator's feature space.
 
     A person is where the mean of the features of the person's photographs points (:func:`person_means`); nearest is
     the greatest cosine. Unlike the evaluator's own verdict this does not lean on its last layer.
 
     Args:
-        evaluator: The independent classifier.
+        evaluator: The inside evaluator.
         gallery: Photographs of everybody, shape (N, *input_shape): the training images.
         gallery_label: Who is on them, shape (N,), int64.
     """

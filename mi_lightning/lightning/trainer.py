@@ -55,7 +55,7 @@ class InversionTrainer(Trainer):
             model: Attack to run.
             datamodule: Source of the reference images, the ones that the classifier was trained on: scored, never
                 shown to the attack.
-            evaluator_ckpt: Checkpoint of an independent classifier that names the reconstructions. Never the target.
+            evaluator_ckpt: Checkpoint of an inside evaluator that names the reconstructions. Never the target.
 
         Returns:
             What was found, also as ``model.result``.

@@ -29,7 +29,7 @@ class Column:
 
 
 COLUMNS = (
-    Column("evaluator_top1", "top-1", "named right", "share", "Share whose person the independent evaluator names"),
+    Column("evaluator_top1", "top-1", "named right", "share", "Share whose person the inside evaluator names"),
     Column("evaluator_top5", "top-5", "in top 5", "share", "Share whose person is among the evaluator's five guesses"),
     Column(
         "identification_top1", "ident.", "identified", "share", "Share nearest to their own person in feature space"

@@ -21,7 +21,7 @@ def reading(run: RunResults) -> list[str]:
     if top1 is not None and guessing:
         hits = round(top1 * people)
         said.append(
-            f"An independent classifier, which took no part in the attack, names {hits} of {people} people right "
+            f"An inside evaluator, which took no part in the attack, names {hits} of {people} people right "
             f"({show(top1, 'share')}; guessing would give {show(guessing, 'share')}). "
             + _finding(hits, people, guessing)
         )
@@ -37,7 +37,7 @@ def reading(run: RunResults) -> list[str]:
             )
     else:
         said.append(
-            f"{people} people were reconstructed. No independent classifier judged the reconstructions: look at the "
+            f"{people} people were reconstructed. No inside evaluator judged the reconstructions: look at the "
             "pictures, and name an evaluator for a number."
         )
     if (confidence := summary.get("confidence_mean")) is not None:

@@ -148,6 +148,7 @@ def open_classifier(target: Target) -> Classifier:
     """
     classifier = target.classifier
     if not isinstance(classifier, Classifier):
-        got = type(target).__name__ + ("" if classifier is None else f" of a {type(classifier).__name__}")
+        asked = target.target if isinstance(target, FrameView) else target
+        got = type(asked).__name__ + ("" if classifier is None else f" of a {type(classifier).__name__}")
         raise InputError("a target in the open, whose features can be seen", got, "target")
     return classifier

@@ -3,8 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mi_lightning.attacks.attack import describe_part
+from mi_lightning.attacks.costs import NegativeLogit
 from mi_lightning.attacks.costs.dvector_distance import DVectorDistance
 from mi_lightning.attacks.initializers.noise import Noise
+from mi_lightning.attacks.problem import Problem
 from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.classifiers.dvectors import dvectors, person_dvectors
 from mi_lightning.errors import InputError
@@ -12,7 +15,7 @@ from mi_lightning.lightning.module import Inversion
 from mi_lightning.targets import BlackBox, WhiteBox
 from mi_lightning.targets.frames import FrameView
 from tests.attacks.conftest import quiet_trainer
-from tests.judging.voices import ToneEar, ToneSpeakers
+from tests.judging.voices import RATE, ToneEar, ToneSpeakers
 
 
 @pytest.fixture
@@ -75,3 +78,29 @@ def test_other_speakers_are_refused(ear):
 def test_bad_input_is_told_in_one_line(settings, message):
     with pytest.raises(InputError, match=message):
         DVectorDistance(**{"references": ToneSpeakers()} | settings)
+
+
+def test_a_report_says_whose_references_they_are():
+    references = ToneSpeakers()
+    cost = DVectorDistance(references=references)
+    told = describe_part(cost)["references"]
+    assert told["class_path"] == "tests.judging.voices.ToneSpeakers"
+    assert (told["each"], told["sample_rate"]) == (4, RATE)
+    assert "trainer" not in told
+    references.setup()
+    assert describe_part(cost)["references"] == references.describe()
+
+
+def test_a_cost_is_bound_to_what_it_will_ask(ear):
+    short, long = (WaveformSpace(duration=seconds) for seconds in (0.2, 0.3))
+    assert Problem(WhiteBox(ear), short, NegativeLogit()).view.has_logits
+    with pytest.raises(InputError, match=r"expected a target that gives logits, for NegativeLogit, got FrameView"):
+        Problem(WhiteBox(ear), long, NegativeLogit())
+
+
+def test_the_enrolled_dvectors_are_made_once(ear):
+    cost, target = DVectorDistance(references=ToneSpeakers()), WhiteBox(ear)
+    Problem(target, WaveformSpace(duration=0.3), cost)
+    goal = cost._goal
+    Problem(target, WaveformSpace(duration=0.3), cost)
+    assert cost._goal is goal

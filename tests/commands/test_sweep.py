@@ -341,7 +341,7 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
         ({"broken_below": 0}, ["broken_below in (0, 1)", "--broken_below"]),
         ({"output": "a_file/out"}, ["a_file", "--output"]),
         ({"nonsense": 1}, ["nonsense"]),
-        ("grid: {a: [1", ["sweep.yaml is not YAML", "line 1"]),
+        ("grid: {a: [1", ["a configuration in YAML, got sweep.yaml", "line 1"]),
     ],
 )
 def test_wrong_sweeps(study, capsys, content, expected):

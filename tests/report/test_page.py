@@ -97,7 +97,7 @@ def test_photographs_stand_beside_the_best_reconstruction_of_each_person(run_fol
 def test_verdicts_numbers_controls_and_guessing_are_told(run_folder, tmp_path):
     page = page_of([run_folder()], tmp_path, title="What leaked")
     assert page.text.count("What leaked") == 2  # head and page
-    assert "1 of 2 people named right by an independent classifier (guessing: 33.3%)" in page.text
+    assert "1 of 2 people named right by an inside evaluator (guessing: 33.3%)" in page.text
     assert "✓ named ann" in page.text
     assert "✗ named bob" in page.text
     assert "target 99% · SSIM 0.20 · 100 it." in page.text
@@ -174,7 +174,7 @@ def test_a_run_without_judge(run_folder, tmp_path):
         "Reconstruction of ann by run",
         "Reconstruction of cleo by run",
     ]
-    assert "No independent classifier judged the reconstructions" in page.text
+    assert "No inside evaluator judged the reconstructions" in page.text
     assert "named right by" not in page.text
     assert not page.all("tr", "control")
     assert 'value="seen"' not in (tmp_path / "report.html").read_text()

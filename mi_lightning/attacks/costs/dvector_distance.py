@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mi_lightning.attacks.costs.base import Cost
+from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.dvectors import person_dvectors
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
@@ -51,7 +52,7 @@ class DVectorDistance(Cost):
             raise InputError("frame_shift >= 1", frame_shift, field="frame_shift")
         self.references, self.part, self.distance, self.frame_shift = references, part, distance, frame_shift
         self._goal: Tensor | None = None
-        self._bound: Target | None = None
+        self._bound: Classifier | None = None
 
     def bind(self, target: Target) -> None:
         """Make the speakers' d-vectors.
@@ -68,9 +69,9 @@ class DVectorDistance(Cost):
                 f"{self.references.num_classes}: {', '.join(self.references.class_names[:3])}, ...",
                 field="references",
             )
-        if self._bound is not target:
+        if self._bound is not classifier:
             self._goal = person_dvectors(classifier, self.references, self.part, shift=self.frame_shift)
-            self._bound = target
+            self._bound = classifier
 
     def forward(self, target: Target, x: Tensor, label: Tensor) -> Tensor:
         """Return the distance of each waveform's d-vector to the speaker's, shape (N,); one query for each frame."""

@@ -56,7 +56,7 @@ class Media:
         *("ssim_mean", "nrmse_mean", "iterations_mean", "seconds"),
     )
     caption = (
-        "top-1, top-5: an independent evaluator names the person\n"
+        "top-1, top-5: an inside evaluator names the person\n"
         "ident.: nearest to the person in its feature space; conf.: the target's own\n"
         "SSIM, NRMSE: against the mean of the person's photographs"
     )

@@ -51,5 +51,5 @@ def contact_sheet(
         captions = [
             f"named {names.get(k, 'nobody')}, target {value}" for k, value in zip(guess.tolist(), sure, strict=True)
         ]
-        heading += f"; an independent evaluator names {int((guess == best.label).sum())} of them right"
+        heading += f"; an inside evaluator names {int((guess == best.label).sum())} of them right"
     return pictures.contact_sheet(beside, names=best.name, captions=captions, right=right, heading=[heading, *lines])

@@ -33,7 +33,7 @@ class Voices(Media):
         *("dvector_cosine_mean", "sex_right", "modulation_mean", "seconds"),
     )
     caption = (
-        "top-1, top-5: an independent evaluator names the speaker; voc.: after a vocoder\n"
+        "top-1, top-5: an inside evaluator names the speaker; voc.: after a vocoder\n"
         "target: the target names the speaker of the whole; conf.: how sure it is\n"
         "d-vec.: cosine to the real d-vector; mod.: loudness varies like speech's (0 to 1)"
     )

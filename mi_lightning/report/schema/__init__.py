@@ -12,7 +12,7 @@ SCHEMA_VERSION = 2
 
 #: Metrics of a row against the mean of its person's training images, and against the most similar one.
 LIKENESS = ("mse", "nrmse", "psnr", "ssim", "mse_best", "nrmse_best", "psnr_best", "ssim_best")
-#: Shares of rows that an independent classifier recognises.
+#: Shares of rows that an inside evaluator recognises.
 HITS = ("evaluator_top1", "evaluator_top5", "identification_top1")
 #: Metrics of a row; those of the summary that are not shares have ``_mean`` behind them.
 METRICS = (*HITS, "evaluator_confidence", *LIKENESS)
