@@ -44,6 +44,8 @@ class MIArgumentParser(LightningArgumentParser):
 class MICLI(LightningCLI):
     """Command line of mi_lightning."""
 
+    #: Commands whose flags are read; that of the arguments if empty.
+    wanted: set[str] = set()  # noqa: RUF012  # replaced, never changed
     #: What ``--model`` is, and whether a class path chooses it among subclasses.
     models: ClassVar[dict[str, type[LightningModule]]] = {"fit": Classifier, "test": Classifier, "invert": Inversion}
 
@@ -62,6 +64,7 @@ class MICLI(LightningCLI):
         """
         self.runner, self.quiet = runner, quiet
         args, self.configs = with_configs_found(args)
+        self.wanted = self.wanted or set(args[:1]) & set(COMMANDS) or set(COMMANDS)
         super().__init__(
             Classifier,
             PersonDataModule,
@@ -100,6 +103,10 @@ class MICLI(LightningCLI):
         }
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        if subcommand not in self.wanted:  # its flags take a second to read off the classes, and nobody asks
+            self._subcommand_method_arguments[subcommand] = []
+            empty: LightningArgumentParser = self.init_parser(**kwargs)
+            return empty
         self._preparing = subcommand
         return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
 

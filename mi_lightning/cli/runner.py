@@ -63,6 +63,8 @@ class CommandLine:
 class ConfigReader(MICLI):
     """Reads configurations of ``fit`` and ``invert``, and runs nothing."""
 
+    wanted = {"fit", "invert"}  # noqa: RUF012  # replaced, never changed
+
     def __init__(self) -> None:
         """Make the parsers."""
         # `fit` has no default class of a model, so its parser is made along with that of `invert`
