@@ -293,7 +293,8 @@ class Sliding(Wrapper):
             self._windows.append(found)
         over = engine.failure is not None or engine.stop_requested or "query_budget" in found.stop_reason
         if window + 1 < self.parts and not over:
-            if engine.problem.affords(engine.rows, engine.step.queries_per_evaluation):
+            needed = engine.step.queries_per_evaluation + engine.selection.queries
+            if engine.problem.affords(engine.rows, needed):
                 self._begun = self.space.next_window(window, found.candidate)
                 engine.start(engine.rows, self._begun)
                 return
