@@ -20,6 +20,7 @@ from mi_lightning.attacks.rows import Rows, row_seed
 from mi_lightning.attacks.selection import RobustConfidence
 from mi_lightning.attacks.spaces import PixelSpace, SlidingWindows
 from mi_lightning.attacks.steps import CMAESStep
+from mi_lightning.attacks.stopping import Stagnation
 from mi_lightning.attacks.transforms import RandomShift
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
@@ -219,6 +220,15 @@ def test_the_last_question_is_not_asked_again_by_who_goes_on(classifier):
     list(again.run(None, 3))
     assert torch.equal(again.result.queries, result.queries)
     assert torch.equal(again.result.confidence, result.confidence)
+
+
+@pytest.mark.parametrize("rule", ["algorithm", "patience"])
+def test_a_window_that_was_saved_goes_on_on_another_device(rule):
+    stop = Stagnation(3, rule)
+    stop.start(torch.zeros(4))
+    again = Stagnation(3, rule)
+    again.load_state_dict(stop.state_dict())
+    assert again(torch.zeros(4, device="meta")).device.type == "meta"
 
 
 def test_priors_see_what_they_declare_with_every_estimator(classifier):
