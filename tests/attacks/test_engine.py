@@ -262,6 +262,20 @@ def test_a_robust_selection_counts_its_queries_and_ranks_by_confidence(classifie
     torch.testing.assert_close(-result.score, result.confidence, atol=1e-5, rtol=1e-5)  # nothing was moved
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"transforms": [RandomShift(pixels=1)]},
+        {"selection": RobustConfidence(transforms=[RandomShift(pixels=1)])},
+    ],
+)
+def test_transforms_that_do_not_fit_are_told_before_anything_is_asked(speakers, settings):
+    target = BlackBox.of(speakers)
+    with pytest.raises(InputError, match=r"expected inputs \(channels, height, width\) for RandomShift, got \(1, 8\)"):
+        Attack(estimator=SPSA(pairs=2), **settings).engine(target)
+    assert target.queries == 0
+
+
 def test_a_step_or_what_it_replaces():
     with pytest.raises(InputError, match=r"expected either a step, or .* got a CMAESStep and one of them \(step\)"):
         Attack(step=CMAESStep(), estimator=SPSA())
