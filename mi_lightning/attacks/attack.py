@@ -145,6 +145,7 @@ class Attack:
         projections = [*self.projections, *(part for part in parts if isinstance(part, Projection))]
         for projection in projections:
             projection.bind(problem)
+        self.selection.bind(problem)
         core = Engine(
             problem,
             self.step,

@@ -150,6 +150,7 @@ class Findings:
             "index": list(self._index),
             "seconds": self._seconds.clone(),
             "asked": torch.tensor(self._asked, dtype=torch.int64),
+            "told": None if self._told is None else self._told.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -157,6 +158,7 @@ class Findings:
         self._parts = [InversionResult.from_state_dict(part) for part in state["parts"]]
         self._index, self._seconds = list(state["index"]), state["seconds"].clone()
         self._asked, self._total = state["asked"].tolist(), self._problem.target.ledger.total
+        self._told = None if state["told"] is None else InversionResult.from_state_dict(state["told"])
         self._tick = time.perf_counter()
 
 

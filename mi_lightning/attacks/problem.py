@@ -92,12 +92,12 @@ class Problem(nn.Module):
         self.space, self.cost = space, cost
         self.view = space.view(target)
         cost.bind(self.view)  # what it will ask
-        if transforms and not space.asks_about_inputs:
-            raise InputError("a space whose inputs the target is asked about", type(space).__name__, "transforms")
         #: Number of the iteration, on which random transforms depend.
         self.iteration = 0
         #: Where candidates lie: with the target's weights, if it shows any.
         self.device = next((parameter.device for parameter in target.parameters()), torch.device("cpu"))
+        if transforms:
+            self.try_transforms(transforms, "transforms")
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -153,6 +153,23 @@ class Problem(nn.Module):
         entropy = (key, self.iteration, *(place & 0xFFFFFFFF for place in places))
         words = np.random.SeedSequence(entropy).generate_state(2, np.uint32)
         return torch.Generator().manual_seed(int(words[0]) | (int(words[1]) & 0x7FFFFFFF) << 32)
+
+    @torch.no_grad()
+    def try_transforms(self, transforms: Sequence[nn.Module], field: str) -> None:
+        """See that the target is asked about inputs, and that these can be transformed.
+
+        Args:
+            transforms: They are tried on an initial candidate.
+            field: Argument to name in an error.
+
+        Raises:
+            InputError: If not.
+        """
+        if not self.space.asks_about_inputs:
+            raise InputError("a space whose inputs the target is asked about", type(self.space).__name__, field)
+        x = self.space.decode(self.space.initial(Rows.grid([0], 1, seed=0)).to(self.device))
+        for transform in transforms:
+            x = transform(x, [torch.Generator().manual_seed(0)])
 
     def penalty(self, z: Tensor) -> Tensor:
         """Return the priors of candidates, shape (N,); no query, differentiable."""

@@ -23,6 +23,13 @@ class Selection(ABC):
 
     queries: int = 0
 
+    def bind(self, problem: Problem) -> None:  # any problem will do, unless overridden
+        """Fit the selection to a problem, before anything is asked.
+
+        Raises:
+            InputError: If it does not fit.
+        """
+
     @abstractmethod
     def score(self, problem: Problem, z: Tensor, state: RowState, evaluation: Evaluation) -> Tensor:
         """Return what iterates are ranked by, shape (R,); smaller is better.
@@ -73,13 +80,17 @@ class RobustConfidence(Selection):
             raise InputError("samples >= 1", samples, field="samples")
         self.transforms, self.samples, self.queries = list(transforms), samples, samples
 
+    def bind(self, problem: Problem) -> None:
+        """See that there are inputs to change, and that the transformations can change them.
+
+        Raises:
+            InputError: If not.
+        """
+        problem.try_transforms(self.transforms, "selection")
+
     @torch.no_grad()
     def score(self, problem: Problem, z: Tensor, state: RowState, evaluation: Evaluation) -> Tensor:
         """Return minus the mean confidence over the changed copies, shape (R,), in [-1, 0]."""
-        if not problem.space.asks_about_inputs:
-            raise InputError(
-                "a space whose inputs the target is asked about", type(problem.space).__name__, "selection"
-            )
         x, total = problem.space.decode(z), torch.zeros_like(evaluation.total)
         for sample in range(self.samples):
             changed = x

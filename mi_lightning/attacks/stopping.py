@@ -68,9 +68,11 @@ class Stagnation(StopRule):
             raise InputError("rule algorithm or patience", rule, field="rule")
         self.beta, self.rule = beta, rule
         self._state: dict[str, Any] = {}
+        self._moved = False
 
     def start(self, cost: Tensor) -> None:
         """Open the window with the cost of the initial candidates."""
+        self._moved = False
         if self.rule == "patience":
             self._state = {"best": cost.clone(), "since": torch.zeros_like(cost, dtype=torch.int64)}
         else:
@@ -82,6 +84,9 @@ class Stagnation(StopRule):
     def __call__(self, cost: Tensor) -> Tensor:
         """Return the rows that fulfil the rule at this iteration, shape (R,), bool."""
         state = self._state
+        if self._moved:  # what was saved may lie elsewhere
+            state |= {name: value.to(cost.device) for name, value in state.items() if isinstance(value, Tensor)}
+            self._moved = False
         if self.rule == "patience":
             state["since"] = torch.where(cost < state["best"], 0, state["since"] + 1)
             state["best"] = torch.minimum(cost, state["best"])
@@ -104,7 +109,8 @@ class Stagnation(StopRule):
         return dict(self._state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with a window."""
+        """Go on with a window, on whatever device the costs will lie."""
+        self._moved = True
         self._state = {name: value.clone() if isinstance(value, Tensor) else value for name, value in state.items()}
 
 

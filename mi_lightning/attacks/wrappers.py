@@ -152,9 +152,12 @@ class InParts(Wrapper):
         while True:
             for report in self.engine.run(None, report_every):
                 yield replace(report, part=self._part * self.engine.parts + report.part, parts=self.parts)
-            if self.failure is not None or self.stop_requested or self._part + 1 == len(self._starts):
+            if self.stop_requested or self._part + 1 == len(self._starts):
                 return
-            self._finished.append(self.engine.result)
+            finished = self.engine.result  # asks the last question of the part, by which the target may fail
+            if self.failure is not None:
+                return
+            self._finished.append(finished)
             self._part += 1
             self._start_part()
 
@@ -207,13 +210,24 @@ class BestOfInitial(Wrapper):
         if rows is not None:
             self.start(rows)
         if engine.state.evaluated < 0:
+            self._choose()
+        yield from engine.run(None, report_every)
+
+    def _choose(self) -> None:
+        """Try the candidates, and begin at the best of each row."""
+        engine = self.engine
+        with engine.keep_what_was_found():
+            engine.begin()
+            for _ in range(self.initial_candidates - 1):
+                engine.evaluate(engine.problem.space.initial(engine.rows).to(engine.problem.device))
+        if engine.failure is None:
+            tried = engine.state
+            engine.place(engine.rows, tried.best_z)
             with engine.keep_what_was_found():
                 engine.begin()
-                for _ in range(self.initial_candidates - 1):
-                    engine.evaluate(engine.problem.space.initial(engine.rows).to(engine.problem.device))
-                engine.place(engine.rows, engine.state.best_z)
-                engine.begin()
-        yield from engine.run(None, report_every)
+            if engine.state.evaluated < 0:  # the target failed: what was found is the best of those that were tried
+                engine.state = tried
+                tried.stop(None, "target_error")
 
 
 class Sliding(Wrapper):
@@ -279,7 +293,8 @@ class Sliding(Wrapper):
             self._windows.append(found)
         over = engine.failure is not None or engine.stop_requested or "query_budget" in found.stop_reason
         if window + 1 < self.parts and not over:
-            if engine.problem.affords(engine.rows, engine.step.queries_per_evaluation):
+            needed = engine.step.queries_per_evaluation + engine.selection.queries
+            if engine.problem.affords(engine.rows, needed):
                 self._begun = self.space.next_window(window, found.candidate)
                 engine.start(engine.rows, self._begun)
                 return

@@ -188,7 +188,7 @@ class Inversion(LightningModule):
     def on_train_end(self) -> None:
         """Gather the rows of all processes and hand them to the callbacks."""
         self.engine.interrupt()  # a limit of the trainer may have come before the rows' own
-        found, self.failure = gather_rows(self.engine.result, self.trainer.world_size), self.engine.failure
+        found, self.failure = gather_rows(self.engine.result, self.engine.failure, self.trainer.world_size)
         if len(found):
             self._result = found
             for callback in self._callbacks:

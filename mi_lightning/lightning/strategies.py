@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.targets.base import TargetError
 
 
 class RowShardStrategy(DDPStrategy):
@@ -29,16 +30,23 @@ def register() -> None:
         StrategyRegistry.register(RowShardStrategy.strategy_name, RowShardStrategy, description=summary)
 
 
-def gather_rows(own: InversionResult, world_size: int) -> InversionResult:
-    """Return the rows of all processes in the order of one process.
+def gather_rows(
+    own: InversionResult, failure: TargetError | None, world_size: int
+) -> tuple[InversionResult, TargetError | None]:
+    """Return the rows of all processes in the order of one process, and what the target failed by on any of them.
 
     Args:
         own: Rows of this process: r, r + n, r + 2n, ... of process r of n.
+        failure: What the target failed by on this process.
         world_size: Number of processes, n.
     """
     if world_size == 1:
-        return own
-    parts: list[InversionResult] = [own] * world_size
-    torch.distributed.all_gather_object(parts, own)
+        return own, failure
+    mine = (own, None if failure is None else str(failure))
+    gathered = [mine] * world_size
+    torch.distributed.all_gather_object(gathered, mine)
+    parts = [part for part, _ in gathered]
     place = [rank + world_size * i for rank, part in enumerate(parts) for i in range(len(part))]
-    return InversionResult.concatenate(parts).select(torch.tensor(place).argsort())
+    told = [TargetError(text) for _, text in gathered if text is not None]
+    found = InversionResult.concatenate(parts).select(torch.tensor(place, dtype=torch.int64).argsort())
+    return found, failure or next(iter(told), None)

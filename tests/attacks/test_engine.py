@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from mi_lightning.attacks.attack import Attack
-from mi_lightning.attacks.costs import NegativeLogConfidence, OneMinusConfidence
+from mi_lightning.attacks.costs import NegativeLogConfidence, NegativeLogit, OneMinusConfidence
 from mi_lightning.attacks.estimators import SPSA, SmoothedAutograd
 from mi_lightning.attacks.filters import UnitRMS
 from mi_lightning.attacks.initializers import Noise
@@ -19,6 +20,7 @@ from mi_lightning.attacks.rows import Rows, row_seed
 from mi_lightning.attacks.selection import RobustConfidence
 from mi_lightning.attacks.spaces import PixelSpace, SlidingWindows
 from mi_lightning.attacks.steps import CMAESStep
+from mi_lightning.attacks.stopping import Stagnation
 from mi_lightning.attacks.transforms import RandomShift
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
@@ -153,6 +155,82 @@ def test_nothing_is_found_of_a_target_that_never_answers():
     assert caught.value.found is None
 
 
+@pytest.mark.parametrize("answered", [1, 2, 3, 4])
+def test_the_best_initial_candidates_are_kept_when_the_target_fails(classifier, answered):
+    """Three candidates are tried, and the best is asked about again: whenever the target fails, there is a best one."""
+
+    def answer(x):
+        answer.calls += 1
+        if answer.calls > answered:
+            raise TimeoutError("no answer")
+        return classifier(x).softmax(1)
+
+    answer.calls = 0
+    attack = Attack(space=noisy(), initial_candidates=3, estimator=SPSA(pairs=2), max_iterations=4)
+    with pytest.raises(TargetError, match="no answer") as caught:
+        attack.run(BlackBox(answer, input_shape=(1, 6, 5), num_classes=7), [0, 1])
+    found = caught.value.found
+    assert found.stop_reason == ("target_error",) * 2
+    assert bool(found.cost.isfinite().all())
+    shown = 1 - classifier(found.reconstruction).softmax(1)[torch.arange(2), torch.arange(2)]
+    torch.testing.assert_close(found.cost, shown)
+
+
+@pytest.mark.parametrize("rows_at_once", [None, 1])
+def test_a_target_that_fails_at_the_last_question_is_told(classifier, rows_at_once):
+    class Shy(WhiteBox):
+        def release(self, x):
+            if not self.failed:
+                self.failed = True
+                raise TargetError("no answer")
+            return super().release(x)
+
+    target = Shy(classifier)
+    target.failed = False  # logits are what the cost asks for; confidences are asked for at the end of each part
+    with pytest.raises(TargetError, match="no answer") as caught:
+        Attack(space=noisy(), cost=NegativeLogit(), max_iterations=3, rows_at_once=rows_at_once).run(target, [0, 1])
+    assert len(caught.value.found) == (rows_at_once or 2)
+
+
+def running(classifier, **settings):
+    """An engine that has given its first report, and its reports."""
+    attack, target = Attack(space=noisy(), optimizer=adam, max_iterations=6, **settings), WhiteBox(classifier)
+    engine = attack.engine(target)
+    reports = engine.run(attack.rows([0, 1], target.class_names), 3)
+    next(reports)
+    return engine, reports
+
+
+def test_what_was_saved_is_not_changed_by_who_goes_on_from_it(classifier):
+    saved = copy.deepcopy(running(classifier)[0].state_dict())
+    before = saved_and_loaded(saved)
+    engine = running(classifier)[0]
+    engine.load_state_dict(saved)
+    list(engine.run(None, 3))
+    for name, value in saved["step"]["optimizer"][0].items():
+        assert torch.equal(value, before["step"]["optimizer"][0][name]), name
+
+
+def test_the_last_question_is_not_asked_again_by_who_goes_on(classifier):
+    engine, reports = running(classifier, cost=NegativeLogit())
+    list(reports)
+    result, saved = engine.result, saved_and_loaded(engine.state_dict())
+    again = running(classifier, cost=NegativeLogit())[0]
+    again.load_state_dict(saved)
+    list(again.run(None, 3))
+    assert torch.equal(again.result.queries, result.queries)
+    assert torch.equal(again.result.confidence, result.confidence)
+
+
+@pytest.mark.parametrize("rule", ["algorithm", "patience"])
+def test_a_window_that_was_saved_goes_on_on_another_device(rule):
+    stop = Stagnation(3, rule)
+    stop.start(torch.zeros(4))
+    again = Stagnation(3, rule)
+    again.load_state_dict(stop.state_dict())
+    assert again(torch.zeros(4, device="meta")).device.type == "meta"
+
+
 def test_priors_see_what_they_declare_with_every_estimator(classifier):
     """A space that halves: the norm of the candidate and that of the input have different gradients."""
 
@@ -182,6 +260,20 @@ def test_a_robust_selection_counts_its_queries_and_ranks_by_confidence(classifie
     assert result.queries.tolist() == [6 * 4] * 7
     assert target.queries == 7 * 6 * 4
     torch.testing.assert_close(-result.score, result.confidence, atol=1e-5, rtol=1e-5)  # nothing was moved
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"transforms": [RandomShift(pixels=1)]},
+        {"selection": RobustConfidence(transforms=[RandomShift(pixels=1)])},
+    ],
+)
+def test_transforms_that_do_not_fit_are_told_before_anything_is_asked(speakers, settings):
+    target = BlackBox.of(speakers)
+    with pytest.raises(InputError, match=r"expected inputs \(channels, height, width\) for RandomShift, got \(1, 8\)"):
+        Attack(estimator=SPSA(pairs=2), **settings).engine(target)
+    assert target.queries == 0
 
 
 def test_a_step_or_what_it_replaces():

@@ -11,6 +11,7 @@ from mi_lightning.attacks.estimators.spsa import SPSA
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.attacks.rows import Rows
+from mi_lightning.attacks.selection import RobustConfidence
 from mi_lightning.attacks.spaces.sliding_windows import SlidingWindows
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
@@ -151,6 +152,22 @@ def test_a_budget_ends_the_windows_and_keeps_what_was_found(speakers):
     assert int(result.queries.max()) <= budget
     assert result.reconstruction.shape == (SPEAKERS, 1, SAMPLES)
     assert result.reconstruction.isfinite().all()
+
+
+class Loud(torch.nn.Module):
+    def forward(self, x, generators):
+        return 0.9 * x
+
+
+@pytest.mark.parametrize("left", range(11))
+def test_a_budget_that_ends_between_windows_with_a_selection_that_asks(speakers, left):
+    """x_0 and each of two iterations cost three queries a window: one evaluation, and two that the selection asks."""
+    target = WhiteBox(speakers)
+    selection = RobustConfidence(transforms=[Loud()], samples=2)
+    result = slide(speakers, target=target, selection=selection, max_iterations=2, query_budget=9 + left)
+    assert set(result.stop_reason) == {"query_budget"}
+    assert set(result.queries.tolist()) == {9 + left // 3 * 3}
+    assert int(result.queries.sum()) == target.queries
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,12 @@ def test_callbacks_given_by_hand_are_the_same_as_beta_and_gamma(invert):
     assert short.stop_reason == long.stop_reason
 
 
+def test_several_callbacks_of_a_class_take_part(invert):
+    rules = [StagnationStop(beta=2), StagnationStop(beta=30, rule="patience")]
+    result = invert(callbacks=rules, max_iterations=40)
+    assert torch.equal(result.iterations, invert(callbacks=rules[:1], max_iterations=40).iterations)
+
+
 def test_the_classifier_stays_as_it_is(invert, classifier):
     classifier.train()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}

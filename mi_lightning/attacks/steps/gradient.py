@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -92,7 +93,8 @@ class GradientStep(Step):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with these memories."""
         settings = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": settings})
+        memory = copy.deepcopy(state["optimizer"])  # an optimizer would write into what was saved
+        self.optimizer.load_state_dict({"state": memory, "param_groups": settings})
         self.estimator.load_run_state(state["estimator"])
 
 
