@@ -22,7 +22,7 @@ STOP_REASONS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InversionResult:
     """The best iterate of each row, on the CPU, ordered by label as requested and then by restart.
 
@@ -64,6 +64,11 @@ class InversionResult:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.label)
+
+    def __repr__(self) -> str:
+        """Say in one line how many rows there are, of what, and how sure the target is of them."""
+        shape, sure = tuple(self.reconstruction.shape[1:]), self.confidence.mean().item() if len(self) else float("nan")
+        return f"InversionResult({len(self)} rows of shape {shape}, mean confidence {sure:.3f})"
 
     def select(self, index: Tensor) -> InversionResult:
         """Return the chosen rows, in the order of ``index`` (int64, shape (K,))."""

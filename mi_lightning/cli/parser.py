@@ -14,6 +14,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.cli.config import explain, run_name, with_configs_found
+from mi_lightning.cli.messages import plain
 from mi_lightning.cli.places import Places
 from mi_lightning.cli.text import COMMANDS, DESCRIPTION
 from mi_lightning.commands import fit, invert, test
@@ -22,7 +23,7 @@ from mi_lightning.commands.base import Runner
 from mi_lightning.commands.report import report
 from mi_lightning.commands.sweep.command import sweep
 from mi_lightning.data.base import PersonDataModule
-from mi_lightning.errors import MIError
+from mi_lightning.errors import InputError, MIError
 from mi_lightning.lightning.callbacks import Dashboard, ResultsWriter, WholeProgress
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
@@ -162,10 +163,12 @@ class MICLI(LightningCLI):
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:
         try:
             return parser.parse_args(args)
-        except MIError:
+        except MIError as error:
             if found := explain(args[0], args[1:]):
                 raise found from None
-            raise
+            if isinstance(error, InputError) or (said := plain(str(error), args[0], args[1:])) == str(error):
+                raise
+            raise MIError(said) from None
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: a checkpoint's hyperparameters must not override flags."""

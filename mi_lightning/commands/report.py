@@ -9,15 +9,15 @@ from mi_lightning.errors import InputError
 from mi_lightning.report import build_report, summary_table
 
 
-def report(runs: list[str], output: str = "report.html", title: str = "Model inversion report") -> None:
+def report(runs: list[str] | str, output: str = "report.html", title: str = "Model inversion report") -> None:
     """Write one self-contained HTML page about runs that are finished.
 
     Args:
-        runs: Folders of runs, each with a ``results.json``: one column of the report each.
+        runs: Folder of a run, with its ``results.json``, or a list of such folders: one column of the report each.
         output: File to write.
         title: Title of the page.
     """
-    folders = [Path(run) for run in runs]
+    folders = [Path(run) for run in ([runs] if isinstance(runs, str) else runs)]
     if not folders:
         raise InputError("at least one run", "none", "runs")
     build_report(folders, Path(output), title=title)

@@ -24,7 +24,7 @@ _PAIRS = 128  # pairs of images compared at once: the intermediate images of SSI
 _HITS = ("_top1", "_top5", "_right")  # what the names of shares of hits end with; every other number is a mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Judgement:
     """What a :class:`Judge` says of an attack. What could not be judged (no evaluator, no data) is left out.
 
@@ -63,6 +63,10 @@ class Judgement:
     vocoded: Tensor | None = None
     class_names: tuple[str, ...] = ()
     description: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Give the summary in one line; rows, controls and references are many numbers."""
+        return f"Judgement({', '.join(f'{name}={value:.3f}' for name, value in self.summary.items())})"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def reading(run: RunResults) -> list[str]:
         accuracy = (run.data.get("evaluator") or {}).get("test_accuracy")
         if accuracy is not None:
             said.append(
-                f"On {run.media.unseen} that it has not seen, that classifier is right in {show(accuracy, 'share')}."
+                f"On {run.media.unseen} that it has not seen, the evaluator is right in {show(accuracy, 'share')}."
             )
         if (identified := summary.get("identification_top1")) is not None:
             said.append(
@@ -110,10 +110,13 @@ def _finding(hits: int, people: int, guessing: float) -> str:
     """What a number of hits means, in a sentence."""
     if _tail(hits, people, guessing) > _DOUBT:
         return "That cannot be told from guessing: this attack shows no leak, which does not prove that there is none."
+    known = round(1 / guessing)  # people whom the classifier was trained on
+    who = "whom it was trained on" if people >= known else f"of the {people} attacked, out of {known} that it knows"
     if hits >= 0.9 * people:
-        return "By that measure the attacked classifier gives away nearly everybody whom it was trained on."
+        return f"By that measure the attacked classifier gives away nearly everybody {who}."
     if hits >= 0.5 * people:
-        return "By that measure the attacked classifier gives away most of the people whom it was trained on."
+        people_who = f"the people {who}" if people >= known else who.removeprefix("of ")
+        return f"By that measure the attacked classifier gives away most of {people_who}."
     return "That is more than guessing gives: the attacked classifier gives away some of the people."
 
 

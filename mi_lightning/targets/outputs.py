@@ -36,6 +36,8 @@ def select_output(answer: Any, select: int | str | None = None) -> Tensor:
     key = "logits" if select is None else select
     if select is None and isinstance(answer, Tensor):
         return answer
+    if not isinstance(key, int | str):
+        raise InputError("the index, key or attribute of the output that counts", repr(key), "select")
     if isinstance(key, int):
         found = answer[key] if isinstance(answer, tuple | list) and -len(answer) <= key < len(answer) else None
     elif isinstance(answer, Mapping):
@@ -112,7 +114,8 @@ def find_output(answers: Tensor, given: Output) -> Literal["logits", "probabilit
         f" with a row that sums to {float(exact.sum(1)[off.argmax()]):.4g}" if seen.shape[1] > 1 else ""
     )
     if given == "probabilities":
-        raise InputError("probabilities, at least 0 and with rows that sum to 1", wrong, "output")
+        sigmoids = "; for sigmoids, one a class, give the module without them" if within else ""
+        raise InputError(f"probabilities, at least 0 and with rows that sum to 1{sigmoids}", wrong, "output")
     if within:
         raise InputError('output "logits" or "probabilities" to be told: they look like both', wrong, "output")
     return "logits"

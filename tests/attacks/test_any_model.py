@@ -38,3 +38,10 @@ def test_logits_of_ones_own_model_can_be_the_cost():
 
 def plain(parameters):
     return torch.optim.SGD(parameters, lr=0.5)
+
+
+def test_a_result_shows_itself_in_one_line():
+    target = mi.WhiteBox(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)), input_shape=(1, 4, 4))
+    shown = repr(mi.attacks.gradient_descent(max_iterations=1).run(target))
+    assert shown.startswith("InversionResult(3 rows of shape (1, 4, 4), mean confidence 0.")
+    assert "\n" not in shown

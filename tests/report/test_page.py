@@ -291,6 +291,23 @@ def test_the_reading_says_no_more_than_the_numbers(run_folder, hits, words):
     assert words in text
 
 
+@pytest.mark.parametrize(
+    ("hits", "words"),
+    [
+        (4, "gives away nearly everybody of the 4 attacked, out of 40 that it knows."),
+        (3, "gives away most of the 4 attacked, out of 40 that it knows."),
+    ],
+)
+def test_the_reading_says_nothing_of_people_who_were_not_attacked(run_folder, hits, words):
+    def change(data):
+        data["summary"] |= {"labels": 4, "evaluator_top1": hits / 4}
+        data["chance"]["evaluator_top1"] = 1 / 40
+
+    text = " ".join(reading(read_results(edit(run_folder(), change))))
+    assert words in text
+    assert "trained on" not in text
+
+
 def test_the_reading_compares_with_the_mean_face(run_folder):
     run = read_results(run_folder())
     assert "no closer to the person's mean photograph (SSIM 0.25)" in " ".join(reading(run))

@@ -230,6 +230,11 @@ def test_outputs_of_many_parts(wrap, select):
         (lambda y: Holder(1), None, r"of a Holder with logits, loss, got none"),
         (lambda y: object(), None, r"of a object, got none"),
         (lambda y: y, "logits", r"of a tensor, got 'logits'"),
+        (
+            lambda y: (y, y),
+            len,
+            r"the index, key or attribute of the output that counts, got <built-in function len> \(select\)",
+        ),
         (lambda y: y.argmax(1), None, r"one row of numbers for each of 6 inputs, \(N, C\), got torch.int64 of shape"),
         (lambda y: y[..., None], None, r"one row of numbers .* got torch.float32 of shape \(6, 5, 1\)"),
         (lambda y: y.mean(), None, r"one row of numbers .* of shape \(\)"),

@@ -40,9 +40,9 @@ class Dashboard(InversionCallback):
     def __init__(self, every: int = 10, max_pictures: int = 64) -> None:
         """Check the numbers."""
         if every < 1:
-            raise InputError("every >= 1", every, "every of Dashboard")
+            raise InputError("every >= 1", every, "every")
         if max_pictures < 1:
-            raise InputError("max_pictures >= 1", max_pictures, "max_pictures of Dashboard")
+            raise InputError("max_pictures >= 1", max_pictures, "max_pictures")
         self.every, self.max_pictures = every, max_pictures
         self._reports = self._iterations = 0
 
