@@ -116,6 +116,9 @@ class WhiteBox(Target):
         """Whether the module alone makes the logits, and takes any number of inputs at a time."""
         return self.has_logits and self.preprocessing is None and self.select is None and self.max_batch is None
 
+    #: The module that holds the first weight, and its name there; empty where there is none, None if not looked for.
+    _first: tuple[Any, ...] | None = None
+
     @property
     def dtype(self) -> torch.dtype | None:
         """Type of the weights; None where there are none."""
@@ -182,10 +185,12 @@ class WhiteBox(Target):
 
     def _weight(self) -> Tensor | None:
         """Return the first parameter or buffer of floating point, whose type and device are the module's."""
-        for tensor in chain(self.module.parameters(), self.module.buffers()):
-            if tensor.is_floating_point():
-                return tensor
-        return None
+        if self._first is None:  # to walk over all modules at every question would cost as much as a small one
+            named = chain(self.module.named_parameters(), self.module.named_buffers())
+            path = next((name for name, tensor in named if tensor.is_floating_point()), None)
+            owner, _, name = ("", "", "") if path is None else path.rpartition(".")
+            self._first = () if path is None else (self.module.get_submodule(owner), name)
+        return getattr(*self._first) if self._first else None
 
     @torch.no_grad()
     def _look(self, facts: Facts) -> int:
