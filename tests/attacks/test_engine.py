@@ -78,7 +78,7 @@ def saved_and_loaded(state):
     return torch.load(file, weights_only=True)
 
 
-def goes_on(make, target, report_every):
+def check_it_goes_on(make, target, report_every):
     """Stop after every report, begin again in a new engine, and compare with an attack that was never stopped."""
     attack = make()
     attack.report_every = report_every  # rows leave at the same time, or other batches would round otherwise
@@ -108,7 +108,7 @@ def goes_on(make, target, report_every):
 def test_an_attack_that_is_stopped_after_every_report_ends_with_the_same_bits(classifier, name):
     if name == "cmaes":
         pytest.importorskip("cma")
-    goes_on(ATTACKS[name], target_of(name, classifier), report_every=3)
+    check_it_goes_on(ATTACKS[name], target_of(name, classifier), report_every=3)
 
 
 @pytest.mark.parametrize("rows_at_once", [None, 3])
@@ -117,7 +117,7 @@ def test_windows_that_are_stopped_after_every_report_end_with_the_same_bits(spea
         space = SlidingWindows(duration=0.005, sample_rate=4000, stride=3, initializer=Noise(mean=0.0, std=0.3))
         return Attack(space=space, max_iterations=7, rows_at_once=rows_at_once, gradient_filter=UnitRMS())
 
-    found = goes_on(make, WhiteBox(speakers), report_every=3)
+    found = check_it_goes_on(make, WhiteBox(speakers), report_every=3)
     assert found.reconstruction.shape == (4, 1, 20)
 
 
@@ -211,7 +211,7 @@ def test_what_was_saved_is_not_changed_by_who_goes_on_from_it(classifier):
         assert torch.equal(value, before["step"]["optimizer"][0][name]), name
 
 
-def test_the_last_question_is_not_asked_again_by_who_goes_on(classifier):
+def test_the_last_question_is_not_asked_again_by_who_check_it_goes_on(classifier):
     engine, reports = running(classifier, cost=NegativeLogit())
     list(reports)
     result, saved = engine.result, saved_and_loaded(engine.state_dict())

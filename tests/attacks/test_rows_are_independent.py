@@ -33,7 +33,7 @@ def sgd(parameters):
     return torch.optim.SGD(parameters, lr=0.05, momentum=0.8)
 
 
-def same(result, reference):
+def assert_same(result, reference):
     assert torch.equal(result.label, reference.label)
     assert torch.equal(result.restart, reference.restart)
     assert result.iterations.tolist() == reference.iterations.tolist()
@@ -49,26 +49,26 @@ def test_alone_and_in_the_batch(invert, optimizer):
     assert len(set(batch.iterations.tolist())) > 3  # rows leave at different times, or nothing is shown
     for label in range(7):
         alone = invert(space=noisy(), optimizer=optimizer, labels=label, **SETTINGS)
-        same(alone, batch.select((batch.label == label).nonzero()[:, 0]))
+        assert_same(alone, batch.select((batch.label == label).nonzero()[:, 0]))
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 4, 14, 100])
 def test_in_parts(invert, rows_at_once):
     whole = invert(space=noisy(), optimizer=adam, **SETTINGS)
-    same(invert(space=noisy(), optimizer=adam, rows_at_once=rows_at_once, **SETTINGS), whole)
+    assert_same(invert(space=noisy(), optimizer=adam, rows_at_once=rows_at_once, **SETTINGS), whole)
 
 
 @pytest.mark.parametrize("report_every", [1, 50, 100_000])
 def test_how_often_it_reports_changes_nothing(invert, report_every):
     reference = invert(space=noisy(), optimizer=adam, **SETTINGS)
-    same(invert(space=noisy(), optimizer=adam, **{**SETTINGS, "report_every": report_every}), reference)
+    assert_same(invert(space=noisy(), optimizer=adam, **{**SETTINGS, "report_every": report_every}), reference)
 
 
 def test_order_of_the_labels(invert):
     forward = invert(space=noisy(), optimizer=sgd, labels=[1, 4, 6], **SETTINGS)
     backward = invert(space=noisy(), optimizer=sgd, labels="6,4,1", **SETTINGS)
     assert backward.label.tolist() == [6, 6, 4, 4, 1, 1]
-    same(backward.select(torch.tensor([4, 5, 2, 3, 0, 1])), forward)
+    assert_same(backward.select(torch.tensor([4, 5, 2, 3, 0, 1])), forward)
 
 
 def test_random_numbers_are_the_rows_own():
@@ -142,7 +142,7 @@ def test_two_processes_give_what_one_gives(invert, classifier, tmp_path):
     one = invert(space=noisy(), optimizer=adam, **SETTINGS)
     for rank in "01":  # every process has all rows in the end
         both = type(one)(**torch.load(f"{out}{rank}", weights_only=True))
-        same(both, one)
+        assert_same(both, one)
 
 
 @pytest.mark.parametrize(
