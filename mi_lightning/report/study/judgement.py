@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
+from mi_lightning.checkpoint import file_digest
+from mi_lightning.errors import InputError
 from mi_lightning.report.study.agreement import agreement
-from mi_lightning.report.study.answers import Answers, Key
+from mi_lightning.report.study.answers import Answers, Key, read_answers, read_key
 from mi_lightning.report.study.plan import CANNOT_TELL, NONE, SAME
-from mi_lightning.stats import bootstrap_interval
+from mi_lightning.stats import bootstrap_interval, exact_interval, nested_interval
 
 #: Attention checks that a judge may fail.
 FORGIVEN = 1
@@ -20,12 +23,31 @@ FORGIVEN = 1
 Values = NDArray[np.float64]
 
 
+def judge_by_people(runs: Sequence[str | Path], answers: Sequence[str | Path] | str, key: str | Path) -> dict[str, Any]:
+    """Read the answers to a study of runs, and judge by them (:func:`human_judgement`).
+
+    Args:
+        runs: Folders of runs, all of the study among them.
+        answers: Files of answers, or folders of them; one path or several.
+        key: The key of the study.
+
+    Raises:
+        InputError: If there are no answers, a judge has two files, or the study asks about other runs.
+        MIError: If a file is damaged, or of another study.
+    """
+    found = read_key(key)
+    here = {file_digest(Path(run) / "reconstructions.npz") for run in runs}
+    if others := [run["name"] for run in found.data["runs"] if run["sha256"] not in here]:
+        raise InputError("the key of a study that asks about these runs", f"{key}, about {', '.join(others)}", "key")
+    return human_judgement(read_answers([answers] if isinstance(answers, str) else answers, found), found)
+
+
 def human_judgement(answers: Sequence[Answers], key: Key) -> dict[str, Any]:
     """Judge by people: whom they recognise in a line-up, and whom they take for the same person.
 
-    Intervals are of 95%. Those under ``low`` and ``high`` resample people, with the answers of all judges to a person
-    taken together, since answers to one picture are no independent draws; ``exact_low`` and ``exact_high`` are the exact
-    ones (Clopper-Pearson) of the answers as if they were, which is right for one judge.
+    Shares count each person once. Their 95% intervals under ``low`` and ``high`` resample people, with the answers of
+    all judges to a person taken together, since answers to one picture are no independent draws; ``exact_low`` and
+    ``exact_high`` are the exact ones of the answers as if they were, which is right for one judge.
 
     Args:
         answers: Of each judge.
@@ -152,51 +174,40 @@ def _mean(values: Values) -> float | None:
 
 
 def _share(values: Values) -> dict[str, Any]:
-    """Share of ones among answers, (people, judges), NaN where there is none, with its intervals."""
-    values = values[np.isfinite(values).any(1)] if values.size else values
+    """Share of ones among answers, (people, judges), NaN where there is none, each person once; with its intervals."""
     asked, hits = int(np.isfinite(values).sum()), int(np.nansum(values))
     if not asked:
         return dict.fromkeys(("share", "low", "high", "exact_low", "exact_high")) | {"hits": 0, "answers": 0}
-    exact = binomtest(hits, asked).proportion_ci(method="exact")
-    low, high = float(exact.low), float(exact.high)
-    if 0 < hits < asked:
-        low, high = bootstrap_interval(lambda people: np.nanmean(values[people], axis=(1, 2)), len(values))
-    elif values.shape[1] > 1:  # every resample says the same; as many draws as there are people, not answers
-        low, high = binomtest(len(values) if hits else 0, len(values)).proportion_ci(method="exact")
+    low, high = nested_interval(values)
+    exact_low, exact_high = exact_interval(hits, asked)
     return {
-        "share": hits / asked,
-        "low": float(low),
-        "high": float(high),
+        "share": float(np.nanmean(np.nanmean(values[np.isfinite(values).any(1)], 1))),
+        "low": low,
+        "high": high,
         "hits": hits,
         "answers": asked,
-        "exact_low": float(exact.low),
-        "exact_high": float(exact.high),
+        "exact_low": exact_low,
+        "exact_high": exact_high,
     }
 
 
 def _d_prime(same: Values, alike: NDArray[np.bool_]) -> dict[str, float | None]:
-    """Discriminability of pairs: z(hit rate) - z(false-alarm rate), people resampled within each sort of pair."""
-    signal, noise = same[alike], same[~alike]
-    if not (np.isfinite(signal).any() and np.isfinite(noise).any()):
+    """Discriminability of pairs: z(hit rate) - z(false-alarm rate); the interval resamples people."""
+    said, asked = np.nansum(same, 1), np.isfinite(same).sum(1)
+    if not asked[alike].sum() or not asked[~alike].sum():
         return {"value": None, "low": None, "high": None}
 
+    def rate(people: NDArray[np.int64], sort: NDArray[np.bool_]) -> Values:
+        """Share of "same" to one sort of pairs in resamples, (D, people)."""
+        share: Values = ((said * sort)[people].sum(1) + 0.5) / ((asked * sort)[people].sum(1) + 1)
+        return share
+
     def of(people: NDArray[np.int64]) -> Values:
-        """d' of resamples, (D, people): the pairs of the same person come first."""
-        rates = []
-        for pairs, picked in ((signal, people[:, : len(signal)] % len(signal)), (noise, people[:, -len(noise) :])):
-            answers = pairs[picked % len(pairs)]
-            said, asked = np.nansum(answers, axis=(1, 2)), np.isfinite(answers).sum((1, 2))
-            rates.append((said + 0.5) / (asked + 1))
-        found: Values = norm.ppf(rates[0]) - norm.ppf(rates[1])
+        found: Values = norm.ppf(rate(people, alike)) - norm.ppf(rate(people, ~alike))
         return found
 
-    low, high = bootstrap_interval(of, len(signal) * len(noise))
-    return {"value": float(of(_in_order(len(signal), len(noise)))[0]), "low": low, "high": high}
-
-
-def _in_order(signal: int, noise: int) -> NDArray[np.int64]:
-    """Indices that take every pair once."""
-    return np.concatenate((np.arange(signal), np.arange(noise)))[None]
+    low, high = bootstrap_interval(of, len(same))
+    return {"value": float(of(np.arange(len(same))[None])[0]), "low": low, "high": high}
 
 
 def _beside_recogniser(chosen: Values, questions: Sequence[Mapping[str, Any]]) -> Values:
