@@ -25,6 +25,7 @@ from mi_lightning.report.narrative import reading
 from mi_lightning.report.narrative import warnings as notes
 from mi_lightning.report.sweep import SweepPlan, SweepRun, sweep_table, write_sweep, write_utility
 from mi_lightning.report.sweep import points as sweep_points
+from mi_lightning.report.sweep.figure import INSIDE
 from tests.report.conftest import ATTACK, NAMES, TARGET, make_result
 
 NAN, INF = float("nan"), float("inf")
@@ -162,6 +163,6 @@ def test_a_sweep_of_attacks_that_diverged(tmp_path, plan, everywhere, score):
 
 def test_a_series_of_which_nothing_was_measured_says_so(plan):
     points = [{"label": label, "strength": None, "identification_top1": None} for label in plan.strength.rising]
-    found = sweep_points.breakdown(points, plan)
+    found = sweep_points.breakdown(points, plan, INSIDE)
     assert (found["label"], found["worked"], found["stays"], found["holds_until"]) == (None, None, False, None)
     assert found["unmeasured"] == ["none", "0.1"]
