@@ -64,8 +64,11 @@ class Media:
         "noise": "noise images",
         "mean_face": "mean of all faces",
         "shuffled": "shuffled labels",
+        "untrained": "untrained target",
+        "without_person": "target trained without the person",
+        "prior_alone": "prior alone",
     }
-    controls_short: Mapping[str, str] = {"mean_face": "mean face"}
+    controls_short: Mapping[str, str] = {"mean_face": "mean face", "without_person": "without"}
 
     def control(self, key: str, *, short: bool = False) -> str:
         """Name of a control."""
@@ -142,5 +145,5 @@ class Media:
         """
 
     def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
-        """What a cell of the page shows of a reconstruction: ``picture``, ``closest``, ``stretch``, or ``sounds``."""
+        """What a cell of the page shows of a reconstruction: ``picture``, ``closest``, ``stretch``, or ``sounds``; ``film``."""
         return {}
