@@ -256,8 +256,8 @@ def _describe_optimizer(make: OptimizerFactory) -> dict[str, Any]:
 
 
 def describe_part(part: object) -> dict[str, Any]:
-    """Return class and plain settings of a part, and those of its own parts."""
-    settings: dict[str, Any] = {}
+    """Return class and plain settings of a part, those of its own parts, and whether it knows other people."""
+    settings: dict[str, Any] = {"public": True} if getattr(part, "public", False) is True else {}
     own = dict(vars(part))
     if isinstance(part, nn.Module):
         own |= dict(part.named_children())
