@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from mi_lightning.report.media.sheet import known_names
 from mi_lightning.report.origin import package_versions, run_info
 from mi_lightning.report.results import ARRAYS
 from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
+from mi_lightning.report.summary import effort
 
 
 def write_results(
@@ -66,7 +66,7 @@ def write_results(
         "config": "config.yaml" if (folder / "config.yaml").is_file() else None,
         "target": {"class": None, "checkpoint_sha256": None, "defenses": [], "test_accuracy": None} | dict(target),
         "attack": dict.fromkeys(RESULTS_SCHEMA["properties"]["attack"]["required"]) | dict(attack),
-        "summary": _summary(result, judgement, chosen, input_range),
+        "summary": _summary(rows, judgement, pictures.outside_range(result.reconstruction[chosen], input_range)),
         "per_label": rows,
         "input_shape": list(result.reconstruction.shape[1:]),
         "input_range": list(input_range),
@@ -113,24 +113,11 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _summary(
-    result: InversionResult, judgement: Judgement | None, chosen: Tensor, input_range: tuple[float, float]
-) -> dict[str, Any]:
+def _summary(rows: Sequence[Mapping[str, Any]], judgement: Judgement | None, outside_range: float) -> dict[str, Any]:
     """Numbers of the whole attack: effort over all rows, outcome over the best restart of each label."""
-    labels = len(chosen)
     judged = {} if judgement is None else judgement.summary
-    queries = int(result.queries.sum())
     return {
-        "rows": len(result),
-        "labels": labels,
-        "seconds": float(result.seconds.sum()),
-        "iterations_mean": float(result.iterations.float().mean()),
-        "queries_total": queries,
-        "queries_per_label": queries / labels,
-        "cost_mean": float(result.cost[chosen].mean()),
-        "confidence_mean": float(result.confidence[chosen].mean()),
-        "outside_range": pictures.outside_range(result.reconstruction[chosen], input_range),
-        "stop_reasons": dict(sorted(Counter(result.stop_reason).items())),
+        **effort(rows, outside_range),
         **{name: judged.get(name) for name in SUMMARY_METRICS},
         **{name: value for name, value in judged.items() if name not in (*SUMMARY_METRICS, "confidence_mean")},
     }
