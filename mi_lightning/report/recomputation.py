@@ -16,7 +16,7 @@ from mi_lightning.report.formats import csv_table
 from mi_lightning.report.results import RunResults, read_results
 from mi_lightning.report.summary import recomputed_summary
 
-_RELATIVE = 1e-9  # figures are doubles, written to the last digit; only the order of a sum is left open
+_RELATIVE = 1e-6  # what earlier versions averaged in single precision agrees to seven digits
 
 #: Blocks of ``results.json`` with figures of which the folder keeps no rows: what vouches for them is their SHA-256.
 NOT_RECOMPUTED = ("controls", "ceiling", "chance")
@@ -90,10 +90,10 @@ def check_run(folder: str | Path) -> Recomputation:
 
 
 def alike(written: object, found: object) -> bool:
-    """Whether two values of JSON say the same: numbers to nine digits, counts of zero left out.
+    """Whether two values of JSON say the same: numbers to six digits, counts of zero left out.
 
     Example:
-        >>> alike(0.1 + 0.2, 0.3), alike(0.3, 0.300001), alike({"stagnation": 1, "diverged": 0}, {"stagnation": 1})
+        >>> alike(0.1 + 0.2, 0.3), alike(0.3, 0.30001), alike({"stagnation": 1, "diverged": 0}, {"stagnation": 1})
         (True, False, True)
     """
     if isinstance(written, bool) or isinstance(found, bool):
