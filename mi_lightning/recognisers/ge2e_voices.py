@@ -53,7 +53,7 @@ class GE2EVoices(Recogniser):
         return {
             "class": class_path(type(self)),
             "weights": {WEIGHTS.name: WEIGHTS.sha256},
-            "trained_on": "LibriSpeech train-other, VoxCeleb 1 and 2: about 8,400 speakers",
+            "trained_on": "LibriSpeech train-other-500, VoxCeleb 1 and 2: about 8,400 speakers",
             "metric": self.metric,
             "embedding_size": EMBEDDING_SIZE,
         }
