@@ -204,7 +204,7 @@ def read_baseline(path: str) -> Baseline:
     try:
         document = read_json(file)
     except MIError as error:
-        raise InputError(expected, error, "baseline") from error
+        raise InputError(expected, error, "baseline") from None
     if wrong := problem(document, AUDIT_SCHEMA):
         raise InputError(expected, f"{file}, in which {wrong}", "baseline")
     people = {}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 
-from mi_lightning.cli import main as command_line
+from mi_lightning.cli.main import main
 from mi_lightning.commands.gates import FIGURES, parse_gates, raise_breaches, read_baseline
 from mi_lightning.errors import GateError, InputError
 from mi_lightning.report.audit import audit_document, write_audit
 from mi_lightning.report.audit.figures import SHARES
 from tests.report.audit.conftest import MISSING, hits_of, make_run
+from tests.study import write
 
 
 def audited(folder, **runs):
@@ -129,8 +131,10 @@ def test_a_wrong_gate_is_told_before_anything_runs(gate, message):
     assert "\n" not in str(error.value)
 
 
-def test_every_number_of_a_run_has_a_gate(document):
+def test_every_number_of_a_run_has_a_gate(tmp_path):
+    document, _ = audited(tmp_path, a=of(1))
     numbers = {key for key, value in document["runs"][0].items() if isinstance(value, int | float)}
+    assert len(numbers) > 2 * len(SHARES)
     assert numbers <= set(FIGURES)
     assert len(set(FIGURES)) == len(FIGURES)
 
@@ -142,11 +146,11 @@ def test_every_number_of_a_run_has_a_gate(document):
 def before(tmp_path):
     """Write an earlier audit of one run."""
 
-    def write(run, **others):
+    def write_audit_of(run, **others):
         audited(tmp_path / "before", soft=run, **others)
         return str(tmp_path / "before")
 
-    return write
+    return write_audit_of
 
 
 def test_the_same_is_no_worse(tmp_path, before):
@@ -256,13 +260,55 @@ def test_breaches_are_one_line_each(tmp_path):
     raise_breaches([outcome for outcome in outcomes if outcome.passed])
 
 
-def test_a_gate_that_falls_ends_with_status_3_and_a_line_each(monkeypatch, capsys):
-    def fall(arguments):
-        raise GateError("gate: a\ngate: b")
+@pytest.fixture
+def audit(study):
+    """A small audit, of four people."""
+    write(
+        study / "audit.yaml",
+        {
+            "output": "out",
+            "classifiers": ["classifier/victim.yaml", "classifier/evaluator.yaml"],
+            "targets": ["target/soft.yaml"],
+            "attacks": ["attack/steps.yaml"],
+        },
+    )
+    return study
 
-    module = type("Module", (), {"run": staticmethod(fall)})
-    monkeypatch.setattr(command_line, "import_module", lambda name: module)
+
+def test_everything_is_written_before_a_gate_falls(audit, capsys):
     with pytest.raises(SystemExit) as stop:
-        command_line.main(["audit"])
+        main(["audit", "--config", "audit.yaml", "--fail-above", "recognised=1", "--fail-above=inside_top1=1"])
     assert stop.value.code == 3
-    assert capsys.readouterr().err == "mi-lightning: gate: a\nmi-lightning: gate: b\n"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:66] for line in lines] == [
+        f"mi-lightning: gate: soft_steps: {figure} could not be measured ("[:66]
+        for figure in ("recognised", "inside_top1")
+    ]
+    assert {path.name for path in (audit / "out").iterdir() if path.is_file()} >= {
+        *("audit.json", "junit.xml", "audit.sarif", "model_card.md", "report.html")
+    }
+    assert json.loads((audit / "out/audit.json").read_text())["runs"][0]["name"] == "soft_steps"
+
+
+def test_gates_that_hold_end_with_status_0(audit):
+    main(["audit", "--config", "audit.yaml", "--fail-above", "seconds=1000", "--fail_above=people=4"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--fail-above", "recognized=0.2"], r"one of the figures .*, got recognized \(--fail_above\)"),
+        (["--fail-above", "mlp:recognised=0.2"], "one of the runs soft_steps, got mlp"),
+        (["--fail-above"], "FIGURE=BOUND"),
+        (["--baseline", "nowhere"], r"audit.json, got cannot read nowhere: .* \(--baseline\)"),
+    ],
+)
+def test_bad_gates_are_told_in_a_line_before_anything_is_trained(audit, capsys, flags, message):
+    shutil.rmtree(audit / "checkpoints")
+    with pytest.raises(SystemExit) as stop:
+        main(["audit", "--config", "audit.yaml", *flags])
+    assert stop.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert re.search(message, line)
+    assert not (audit / "checkpoints").exists()
+    assert not (audit / "out").exists()
