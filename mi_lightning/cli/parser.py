@@ -21,6 +21,7 @@ from mi_lightning.commands import fit, invert, test
 from mi_lightning.commands.audit import audit
 from mi_lightning.commands.base import Runner
 from mi_lightning.commands.report import report
+from mi_lightning.commands.study import study
 from mi_lightning.commands.sweep.command import sweep
 from mi_lightning.commands.verify import verify
 from mi_lightning.data.base import PersonDataModule
@@ -57,6 +58,7 @@ class MICLI(LightningCLI):
         "sweep": sweep,
         "report": report,
         "verify": verify,
+        "study": study,
     }
 
     trainer: InversionTrainer
@@ -229,7 +231,7 @@ class MICLI(LightningCLI):
             if subcommand in self.functions:
                 config = self.config_init[subcommand]
                 arguments = {key: config[key] for key in self._subcommand_method_arguments[subcommand]}
-                if subcommand not in ("report", *OF_A_RUN):
+                if subcommand not in ("report", "study", *OF_A_RUN):
                     arguments["runner"] = self.runner
                 self.functions[subcommand](**arguments)
                 return

@@ -11,6 +11,7 @@ COMMANDS = {
     "sweep": "Run attacks over a grid of settings and report what each value costs and what it protects.",
     "report": "Write one self-contained HTML page about runs that are finished.",
     "verify": "Check that every file of a run or an audit is as it was written, and compute its figures anew.",
+    "study": "Write one offline page that asks people whom they recognise in the reconstructions of runs.",
 }
 
 #: What the help of a command says below its first line.
@@ -41,6 +42,7 @@ recognisable the reconstructions are (audit, report). For models that you own or
   mi-lightning fit --config classifier/att_softmax.yaml    train one classifier
   mi-lightning invert --config target/att_softmax.yaml --config attack/mi_face.yaml    attack it
   mi-lightning verify lightning_logs/audit                 are its files and figures as they were written?
+  mi-lightning study --runs RUN                            a page that asks people whom they recognise
   mi-lightning invert --help                               every flag of a command
   mi-lightning invert --config FILE --print_config         the whole configuration, to edit and to keep
 

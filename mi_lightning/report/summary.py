@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from mi_lightning.judging.judge import summarise
+from mi_lightning.judging.judgement import summarise
+from mi_lightning.judging.verdicts import VERDICTS
 from mi_lightning.report.pictures import outside_range
 from mi_lightning.report.results import RunResults
 
@@ -83,16 +84,17 @@ def verdict_figures(rows: Sequence[Row]) -> dict[str, Any]:
     """What follows from the verdicts on the best rows: their counts, and two shares; nothing where there are none.
 
     ``fools_model_only`` is a share of the people. ``inside_false_positive_rate`` is the share of the people who are
-    not recognised and whom the inside evaluator names all the same; null where it cannot be said.
+    not recognised and whom the inside evaluator names all the same. Both are null where no recogniser was asked.
     """
     best = best_of(rows)
-    if not any("verdict" in row for row in best):
+    kinds = [row["verdict"] for row in best if row.get("verdict") is not None]
+    if not kinds:
         return {}
-    verdicts = Counter(row["verdict"] for row in best if row.get("verdict") is not None)
+    asked = any(row.get("recognised") is not None for row in best)
     strangers = [row for row in best if row.get("recognised") == 0]
     return {
-        "verdicts": dict(verdicts),
-        "fools_model_only": verdicts["fools_model_only"] / len(best) if verdicts else None,
+        "verdicts": {kind: kinds.count(kind) for kind in VERDICTS},
+        "fools_model_only": kinds.count("fools_model_only") / len(best) if asked else None,
         "inside_false_positive_rate": mean(row.get("evaluator_top1") for row in strangers),
     }
 
