@@ -52,7 +52,7 @@ def test_every_audit_attacks_an_untrained_target(audit, capsys):
     attacked, real = results_of(control.folders[0]), results_of(audit / "out/soft_steps/version_0")
     assert attacked["target"]["training"]["untrained"] is True
     assert attacked["target"]["test_accuracy"] is None
-    assert attacked["target"]["fingerprint"] != real["target"]["fingerprint"]
+    assert attacked["target"]["checkpoint_sha256"] != real["target"]["checkpoint_sha256"]
     for same in ("attack", "evaluator", "data"):  # the same attack before the same judges
         assert attacked[same] == real[same]
     # the attack works: it makes the target sure, and shows nobody
