@@ -48,17 +48,22 @@ SHOWN = (
 )
 
 
-def fit(config: Path, split: int, folder: Path) -> Path:
+def fit(config: Path, split: int, folder: Path, root: Path | None = None) -> Path:
     """Train the classifier of a configuration on one split, unless that is done; return its checkpoint."""
     name = Path(str(yaml.safe_load(config.read_text())["checkpoint"])).name
     checkpoint = folder / f"split_{split}" / name
     if not checkpoint.is_file():
         flags = ["--data.split_seed", str(split), "--seed_everything", str(split), "--checkpoint", str(checkpoint)]
-        MICLI(["fit", "--config", str(config), *flags, "--trainer.logger", "false", *QUIET])
+        MICLI(["fit", "--config", str(config), *flags, *at(root), "--trainer.logger", "false", *QUIET])
     return checkpoint
 
 
-def invert(configs: list[str], split: int, folder: Path, evaluator: Path) -> dict[str, Any]:
+def at(root: Path | None) -> list[str]:
+    """Flags that name the folder of the photographs, where it is not the one of the configurations."""
+    return [] if root is None else ["--data.root", str(root)]
+
+
+def invert(configs: list[str], split: int, folder: Path, evaluator: Path, root: Path | None = None) -> dict[str, Any]:
     """Attack the classifier of one split by a target and an attack; return the summary of the results."""
     attacked = Path(yaml.safe_load(Path(configs[0]).read_text())["model"]["classifier_ckpt"]).name
     target = folder / f"split_{split}" / attacked
@@ -77,6 +82,7 @@ def invert(configs: list[str], split: int, folder: Path, evaluator: Path) -> dic
                     str(split),
                     "--model.seed",
                     str(split),
+                    *at(root),
                 ),
                 *("--model.classifier_ckpt", str(target), "--evaluator_ckpt", str(evaluator)),
                 *("--trainer.logger", yaml.safe_dump(logger), *QUIET),
@@ -128,6 +134,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=None, help="where checkpoints and runs go; a temporary folder if not given"
     )
+    parser.add_argument("--root", type=Path, default=None, help="folder of other photographs for `AttFaces` (yale.py)")
     parser.add_argument("--write", action="store_true", help=f"append the tables to {RESULTS.name}")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -138,12 +145,12 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     for split in args.splits:
         for config in (*args.fit, args.evaluator):
-            info = load_classifier(fit(config, split, folder)).training_info
+            info = load_classifier(fit(config, split, folder, args.root)).training_info
             errors.setdefault(config.stem, []).append(100 * (1 - info["test_accuracy"]))
             seconds.setdefault(config.stem, []).append(info["seconds"])
-        evaluator = fit(args.evaluator, split, folder)
+        evaluator = fit(args.evaluator, split, folder, args.root)
         for configs in args.invert:
-            found.setdefault(run_name(configs), []).append(invert(configs, split, folder, evaluator))
+            found.setdefault(run_name(configs), []).append(invert(configs, split, folder, evaluator, args.root))
     fits: list[tuple[str, ...]] = [("classifier", "test error, %", "each", "seconds to train")]
     for name, values in errors.items():
         fits.append((name, spread(values), ", ".join(f"{value:.2f}" for value in values), spread(seconds[name])))

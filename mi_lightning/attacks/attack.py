@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -205,7 +206,7 @@ class Attack:
         for report in engine.run(rows, self.report_every):
             if progress is not None:
                 progress(report)
-        result = engine.result
+        result = replace(engine.result, target_sha256=target.fingerprint() or "")
         if engine.failure is not None:
             engine.failure.found = result if len(result) else None
             raise engine.failure

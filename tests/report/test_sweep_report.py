@@ -7,6 +7,7 @@ import pytest
 from mi_lightning.commands.sweep.grid import read_axes
 from mi_lightning.report.curves import Curve, _figure, draw_curves
 from mi_lightning.report.sweep import SweepPlan
+from mi_lightning.report.sweep.figure import INSIDE, RECOGNISED, deciding_figure, missing_headline
 from mi_lightning.report.sweep.narrative import contrasts, reading, verdict
 from mi_lightning.report.sweep.points import breakdown
 
@@ -24,17 +25,18 @@ def plan():
     return plan_of("none", 0.1, 0.2, 0.3)
 
 
-def line(name, plan, *shares, labels=LABELS):
+def line(name, plan, *shares, labels=LABELS, figure=RECOGNISED, failed=()):
     points = [
         {
             "label": label,
             "strength": plan.strength.strength(label),
-            "identification_top1": {"value": share, "low": 0.0, "high": 1.0},
+            figure.key: {"value": share, "low": 0.0, "high": 1.0},
+            "attack_failed": {"count": dict(failed).get(label, 0), "of": 40},
             "accuracy_cost": {"value": 0.01 * place, "low": 0.0, "high": 0.05},
         }
         for place, (label, share) in enumerate(zip(labels, shares, strict=True))
     ]
-    return {"name": name, "points": points, "breakdown": breakdown(points, plan)}
+    return {"name": name, "points": points, "breakdown": breakdown(points, plan, figure)}
 
 
 def test_it_breaks_and_stays_broken(plan):
@@ -59,14 +61,14 @@ def test_an_attack_that_never_worked_says_nothing(plan):
     assert not dead["breakdown"]["worked"]
     said = reading(plan, [dead, alive])
     assert "says nothing about the defense" in said[0]
-    assert "not blocked by any strength tried; at 0.3 it still identifies 90%" in said[1]
+    assert "not blocked by any strength tried; at 0.3 90% are still recognised" in said[1]
     assert contrasts(plan, [dead, alive]) == []
 
 
 def test_what_looks_safe_by_one_attack_only(plan):
     naive, adaptive = line("a", plan, 0.9, 0.05, 0.0, 0.0), line("b", plan, 0.9, 0.8, 0.02, 0.0)
     assert contrasts(plan, [naive, adaptive]) == [
-        "Judged by “a” alone, step 0.1 looks safe; “b” still identifies 80% there."
+        "Judged by “a” alone, step 0.1 looks safe; by “b” 80% are still recognised there."
     ]
     cost = "where the defense costs 1.0 points (0.0 to 5.0) of test accuracy."
     assert reading(plan, [naive, adaptive])[0].endswith(cost)
@@ -86,7 +88,7 @@ def test_without_a_run_that_is_undefended_nothing_is_said_of_it():
     dead = line("a", plan, 0.0, 0.0, labels=("0.1", "0.2"))
     assert (dead["breakdown"]["label"], dead["breakdown"]["worked"]) == ("0.1", None)
     said = said_of(plan, dead)
-    assert "identification is under 10% at step 0.1" in said
+    assert "recognition is under 10% at step 0.1" in said
     assert "The grid has no value without the defense: whether the attack works undefended" in said
     assert "says nothing" not in said
     alive = line("b", plan, 0.5, 0.5, labels=("0.1", "0.2"))
@@ -127,19 +129,68 @@ def test_a_grid_of_something_else_is_not_called_a_defense():
             assert "defense" not in said
             assert "blocked" not in said
     pair = [line("a", plan, 0.9, 0.0, 0.0, 0.0), line("b", plan, 0.9, 0.8, 0.0, 0.0)]
-    assert contrasts(plan, pair) == ["“a” identifies under 10% at step 0.1; “b” still identifies 80% there."]
+    assert contrasts(plan, pair) == [
+        "By “a” under 10% are recognised at step 0.1; by “b” 80% are still recognised there."
+    ]
     by_attack = {"attacks": {"a": {"config": "x", "set": {"model.defenses.0.init_args.r": "$r * 2"}}, "b": "y"}}
     assert plan_of("none", 0.1, key="model.gamma", settings=by_attack).defends
 
 
+def test_an_attack_that_fails_protects_nobody(plan):
+    """Rounded answers that never move: nobody is recognised, and nothing is known of the defense."""
+    stuck = line("a", plan, 0.9, 0.05, 0.0, 0.0, failed={"0.1": 2, "0.2": 40, "0.3": 40})
+    found = stuck["breakdown"]
+    assert (found["label"], found["failed_at"], found["below_at"]) == (None, "0.1", "0.1")
+    assert found["attack_failed"] == {"count": 2, "of": 40}
+    for said in (said_of(plan, stuck), verdict(plan, stuck)["text"]):
+        assert "attack itself failed for 2 of 40 reconstructions, which says nothing about the defense." in said
+        assert "falls" not in said
+        assert "blocked" not in said
+    assert verdict(plan, stuck)["head"] == "attack failed"
+    other = line("b", plan, 0.9, 0.8, 0.8, 0.8)
+    assert "by “b” 80% are still recognised there." in contrasts(plan, [stuck, other])[0]
+
+
+def test_a_few_failures_do_not_hide_that_an_attack_is_broken(plan):
+    found = line("a", plan, 0.9, 0.5, 0.05, 0.05, failed={"0.2": 2, "0.3": 1})
+    assert (found["breakdown"]["failed_at"], found["breakdown"]["label"]) == ("0.2", "0.3")
+    assert "Before that, at step 0.2 the attack itself failed for 2 of 40" in said_of(plan, found)
+    assert "recognition falls under 10% at step 0.3" in said_of(plan, found)
+    later = line("a", plan, 0.9, 0.5, 0.05, 0.0, failed={"0.3": 40})
+    assert (later["breakdown"]["failed_at"], later["breakdown"]["label"]) == (None, "0.2")
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.9, 0.5, 0.05, 0.2), (0.9, 0.9, 0.9, 0.9), (0.0, 0.0, 0.0, 0.0), (0.9, 0.0, 0, 0)]
+)
+def test_the_inside_evaluator_is_never_believed_without_its_name(plan, shares):
+    found = line("a", plan, *shares, figure=INSIDE)
+    assert "by the inside evaluator" in said_of(plan, found)
+    assert "recogni" not in said_of(plan, found)
+    assert verdict(plan, found)["unit"].endswith("by the inside evaluator only")
+    assert "inside evaluator" not in said_of(plan, line("a", plan, *shares))
+    assert "inside evaluator" in " ".join(missing_headline([found], []).split())
+    assert missing_headline([line("a", plan, *shares)], []) is None
+
+
+def test_one_run_with_a_recogniser_decides_for_all():
+    inside, both = {"identification_top1": 0.5}, {"identification_top1": 0.5, "recognised": 0.0}
+    assert deciding_figure([inside, inside | {"recognised": None}]) is INSIDE
+    assert deciding_figure([inside, both]) is RECOGNISED
+
+
+def curve_of(place):
+    numbers = [(0.5, 0.4, 0.6), (0.1, 0.0, 0.2)]
+    return Curve(f"attack {place}", ["none", "0.1"], *[numbers] * 4, failed=[0.0, float("nan")], queries=[10, 20])
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_the_legend_is_not_cut_off(count):
-    numbers = [(0.5, 0.4, 0.6), (0.1, 0.0, 0.2)]
-    curves = [Curve(f"attack {k}", ["none", "0.1"], numbers, numbers, numbers, numbers, [10, 20]) for k in range(count)]
-    figure = _figure(curves, "step", 0.1)
+    curves = [curve_of(k) for k in range(count)]
+    figure = _figure(curves, "step", RECOGNISED.title, {"ceiling": 0.875, "chance": 0.025}, 0.1)
     figure.canvas.draw()
     (legend,) = figure.legends
-    assert len(legend.get_texts()) == 5
+    assert len(legend.get_texts()) == 6
     box, whole = legend.get_window_extent(), figure.bbox
     assert whole.x0 <= box.x0 < box.x1 <= whole.x1
     assert whole.y0 <= box.y0 < box.y1 <= whole.y1
@@ -149,8 +200,9 @@ def test_the_legend_is_not_cut_off(count):
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_curves_are_an_svg_and_repeat(count):
-    numbers = [(0.5, 0.4, 0.6), (0.1, 0.0, 0.2)]
-    curves = [Curve(f"attack {k}", ["none", "0.1"], numbers, numbers, numbers, numbers, [10, 20]) for k in range(count)]
-    first = draw_curves(curves, axis_title="step", broken_below=0.1)
+    curves = [curve_of(k) for k in range(count)]
+    drawn = {"axis_title": "step", "decides": "who", "marks": {"ceiling": 0.875}, "broken_below": 0.1}
+    first = draw_curves(curves, **drawn)
     assert first.startswith(b"<?xml")
-    assert first == draw_curves(curves, axis_title="step", broken_below=0.1)
+    assert first == draw_curves(curves, **drawn)
+    assert first != draw_curves(curves, **drawn | {"marks": {}})

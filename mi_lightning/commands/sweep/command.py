@@ -47,7 +47,8 @@ def sweep(
         title: Title of the report.
         seeds: Seeds of the attacks: each point of the grid is run with each; 0 if none are given.
         jobs: Runs at once; chosen from cores and memory if not given.
-        broken_below: An attack counts as broken where it identifies a smaller share of the people.
+        broken_below: An attack counts as broken where a smaller share of the people is recognised by the outside
+            judge (where there is none: is identified by the inside evaluator), attacks that failed left aside.
         refit: Train the classifiers again even where a checkpoint exists.
     """
     start = time.perf_counter()

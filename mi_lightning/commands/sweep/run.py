@@ -20,6 +20,7 @@ from mi_lightning.commands.sweep.plan import Cell
 from mi_lightning.errors import InputError
 from mi_lightning.io import write_atomically
 from mi_lightning.judging.calibration import measure_utility
+from mi_lightning.report.formats import show
 from mi_lightning.report.sweep import read_run, write_utility
 from mi_lightning.workers import Job, Outcome, Workers, cores, threads_each
 
@@ -121,7 +122,7 @@ def execute(argument: Mapping[str, Any], runner: Runner) -> dict[str, Any]:
     summary = read_run(folder).results.summary
     seconds = time.perf_counter() - start
     mark_finished(folder, argument["run_digest"], seconds)
-    return {"seconds": seconds, **{key: summary[key] for key in ("evaluator_top1", "identification_top1")}}
+    return {"seconds": seconds, **{key: summary.get(key) for key in ("recognised", "evaluator_top1")}}
 
 
 def finished_points(folder: Path) -> dict[str, Path]:
@@ -133,8 +134,8 @@ def _line(cell: Cell, outcome: Outcome) -> str:
     """What is said of a finished run."""
     numbers = outcome.value
     return (
-        f"{cell.name}: top-1 {numbers['evaluator_top1']:.1%}, identification {numbers['identification_top1']:.1%} "
-        f"({numbers['seconds']:.0f} s)"
+        f"{cell.name}: {show(numbers['recognised'], 'share')} recognised, "
+        f"inside evaluator top-1 {show(numbers['evaluator_top1'], 'share')} ({numbers['seconds']:.0f} s)"
     )
 
 
