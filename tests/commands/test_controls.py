@@ -12,9 +12,8 @@ from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.cli.main import main
 from mi_lightning.cli.runner import CommandLine
 from mi_lightning.commands.controls import checked_controls, run_controls
-from mi_lightning.errors import InputError
-from mi_lightning.report.control_runs import Control, merged_control, read_controls
-from mi_lightning.report.results import read_results
+from mi_lightning.errors import InputError, MIError
+from mi_lightning.report.control_runs import Control, control_results, merged_control, read_controls, write_controls
 from tests.study import write
 
 PEOPLE = ["s1", "s2", "s3", "s4"]
@@ -85,6 +84,13 @@ def test_without_the_person_everybody_has_a_control_of_a_target_that_never_met_t
     assert results_of(without.folders[0])["data"] == real["data"]
     assert without.summary()["identification_top1"] < real["summary"]["identification_top1"]
     assert merged_control(without.folders[::-1])[0]["run"] == 1 - rows[0]["run"]
+    runs = control_results({"soft_steps": [untrained, without]})["soft_steps"]
+    assert [len(run.best) for run in runs["without_person"]] == [2, 2]  # as the figures of an audit take them
+    assert [len(run.best) for run in runs["untrained"]] == [4]
+    with pytest.raises(MIError, match=r"has the control of s\d, as another run has"):
+        merged_control([without.folders[0], untrained.folders[0]])
+    with pytest.raises(MIError, match="it is the run of no control"):
+        merged_control([audit / "out/soft_steps/version_0"])
 
 
 def test_finished_controls_are_used_again_while_nothing_changes(audit, capsys):
@@ -215,6 +221,36 @@ def test_names_of_controls():
     assert checked_controls(["without_person"]) == ("without_person",)
 
 
-def test_the_original_run_is_not_a_control(audit):
-    run_audit()
-    assert read_results(audit / "out/soft_steps/version_0").data["attack"].get("public") is None
+def test_the_list_of_controls_is_read_as_it_was_written(tmp_path):
+    listed = {
+        "a": [Control("untrained", (tmp_path / "controls/a_untrained/version_3",)), Control("without_person", (), "no")]
+    }
+    write_controls(tmp_path, listed)
+    assert read_controls(tmp_path) == listed
+    assert str(tmp_path) not in (tmp_path / "controls/controls.json").read_text()  # the folder can be moved
+    (tmp_path / "controls/controls.json").write_text('{"a": [{"name": "untrained"}]}')
+    with pytest.raises(MIError, match="lists no controls: run the audit again"):
+        read_controls(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"model.classifer_ckpt": "x"},
+            "got model.classifer_ckpt; near it are model.classifier_ckpt",
+        ),
+        ({"model.max_iterations": 0}, "expected max_iterations >= 1, got 0"),
+        ({"model.max_iterations": "many"}, "many"),
+    ],
+)
+def test_changes_that_are_wrong(audit, changes, words):
+    with pytest.raises(MIError, match=words):
+        CommandLine().complete("invert", ["target/soft.yaml", "attack/steps.yaml"], check=True, changes=changes)
+
+
+def test_changes_leave_all_else_as_it_is(audit):
+    configs, line = ["target/soft.yaml", "attack/steps.yaml"], CommandLine()
+    before, after = (line.complete("invert", configs, changes=new) for new in (None, {"model.max_iterations": 7}))
+    assert (before["model"].pop("max_iterations"), after["model"].pop("max_iterations")) == (20, 7)
+    assert before == after
