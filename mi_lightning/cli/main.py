@@ -1,4 +1,4 @@
-"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | study``, all from YAML.
+"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | verify | study``, all from YAML.
 
 What needs no torch is answered before torch is imported: a help text should not take five seconds.
 """
@@ -13,13 +13,14 @@ from importlib import import_module
 
 from mi_lightning import __version__
 from mi_lightning.cli.text import COMMANDS, help_text
-from mi_lightning.errors import InputError, root_error
+from mi_lightning.errors import GateError, InputError, root_error
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Exits with status 2 after one line on what was wrong, and with 130 after Ctrl-C.
+    Exits with status 2 after one line on what was wrong, with 3 after a line for each reason why a gate fell, and with
+    130 after Ctrl-C.
 
     Args:
         args: Arguments; those of the process if None.
@@ -35,8 +36,10 @@ def main(args: Sequence[str] | None = None) -> None:
         found = root_error(error)
         if found is None:
             raise
-        _tell(str(found))
-        sys.exit(2)
+        gate = isinstance(found, GateError)
+        for line in str(found).splitlines() if gate else [str(found)]:
+            _tell(line)
+        sys.exit(3 if gate else 2)
 
 
 def sleep_while_waiting() -> None:

@@ -113,7 +113,9 @@ def annex(
 def known_attacks() -> dict[str, str]:
     """Every attack of the literature that this library has, and its first line of documentation."""
     return {
-        name: " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()).replace("`", "").replace(":func:", "")
+        name: " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+        .replace("`", "")
+        .replace(":func:", "")
         for name, function in vars(literature).items()
         if inspect.isfunction(function) and function.__module__ == literature.__name__ and not name.startswith("_")
     }

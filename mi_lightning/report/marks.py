@@ -75,6 +75,12 @@ def bar(run: RunResults) -> dict[str, Any]:
     counts = verdict_counts(run)
     people = sum(counts.values())
     parts = [
-        {"mark": each, "count": counts[each.key], "share": counts[each.key] / people} for each in MARKS if counts[each.key]
+        {"mark": each, "count": counts[each.key], "share": counts[each.key] / people}
+        for each in MARKS
+        if counts[each.key]
     ]
-    return {"parts": parts, "people": people, "words": ", ".join(f"{part['count']} {part['mark'].title}" for part in parts)}
+    return {
+        "parts": parts,
+        "people": people,
+        "words": ", ".join(f"{part['count']} {part['mark'].title}" for part in parts),
+    }

@@ -78,7 +78,9 @@ def _outside(run: RunResults, people: int) -> list[str]:
     if error is not None:
         said.append(f"On real {run.media.unseen} that nobody trained on it is wrong in {show(error, 'share')}.")
     if (accepted := summary.get("accepted_at_1_percent")) is not None:
-        said.append(f"At a threshold that lets 1% of strangers in, {show(accepted, 'share')} would be let in as the person.")
+        said.append(
+            f"At a threshold that lets 1% of strangers in, {show(accepted, 'share')} would be let in as the person."
+        )
     return said
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.io import write_atomically
 from mi_lightning.judging.judgement import Judgement, best_rows
-from mi_lightning.judging.verdicts import VERDICTS
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.formats import csv_table, plain
 from mi_lightning.report.media import Found, media
@@ -26,6 +24,7 @@ from mi_lightning.report.media.sheet import known_names
 from mi_lightning.report.origin import package_versions, run_info
 from mi_lightning.report.results import ARRAYS
 from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
+from mi_lightning.report.summary import effort, verdict_figures
 
 _JUDGED_BY = ("evaluator", "recogniser", "recogniser_missing", "data")
 
@@ -69,7 +68,7 @@ def write_results(
         "config": "config.yaml" if (folder / "config.yaml").is_file() else None,
         "target": {"class": None, "checkpoint_sha256": None, "defenses": [], "test_accuracy": None} | dict(target),
         "attack": dict.fromkeys(RESULTS_SCHEMA["properties"]["attack"]["required"]) | dict(attack),
-        "summary": _summary(result, judgement, chosen, input_range),
+        "summary": _summary(plain(rows), judgement, pictures.outside_range(result.reconstruction[chosen], input_range)),
         "per_label": rows,
         "input_shape": list(result.reconstruction.shape[1:]),
         "input_range": list(input_range),
@@ -123,44 +122,13 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _summary(
-    result: InversionResult, judgement: Judgement | None, chosen: Tensor, input_range: tuple[float, float]
-) -> dict[str, Any]:
+def _summary(rows: Sequence[Mapping[str, Any]], judgement: Judgement | None, outside_range: float) -> dict[str, Any]:
     """Numbers of the whole attack: effort over all rows, outcome over the best restart of each label."""
-    labels = len(chosen)
-    judged = {} if judgement is None else dict(judgement.summary) | _of_verdicts(judgement, chosen)
-    queries = int(result.queries.sum())
+    judged = {} if judgement is None else dict(judgement.summary) | verdict_figures(rows)
     return {
-        "rows": len(result),
-        "labels": labels,
-        "seconds": float(result.seconds.sum()),
-        "iterations_mean": float(result.iterations.float().mean()),
-        "queries_total": queries,
-        "queries_per_label": queries / labels,
-        "cost_mean": float(result.cost[chosen].mean()),
-        "confidence_mean": float(result.confidence[chosen].mean()),
-        "outside_range": pictures.outside_range(result.reconstruction[chosen], input_range),
-        "stop_reasons": dict(sorted(Counter(result.stop_reason).items())),
+        **effort(rows, outside_range),
         **{name: judged.get(name) for name in SUMMARY_METRICS},
         **{name: value for name, value in judged.items() if name not in (*SUMMARY_METRICS, "confidence_mean")},
-    }
-
-
-def _of_verdicts(judgement: Judgement, chosen: Tensor) -> dict[str, Any]:
-    """How many people got which verdict, and how often the inside evaluator names whom nobody else recognises."""
-    if not judgement.verdicts:
-        return {}
-    kinds = [judgement.verdicts[row].kind for row in chosen.tolist()]
-    judged = "recognised" in judgement.per_row
-    strangers = judgement.per_row["recognised"][chosen] == 0 if judged else None
-    inside = judgement.per_row.get("evaluator_top1")
-    falsely = None
-    if strangers is not None and inside is not None and bool(strangers.any()):
-        falsely = float(inside[chosen][strangers].mean())
-    return {
-        "verdicts": {kind: kinds.count(kind) for kind in VERDICTS},
-        "fools_model_only": kinds.count("fools_model_only") / len(kinds) if judged else None,
-        "inside_false_positive_rate": falsely,
     }
 
 

@@ -69,7 +69,9 @@ def recognise(folder: Path, recognised: Mapping[int, int]) -> Path:
     return folder
 
 
-def simulated(key: Key, judge: str, seed: int, says: Callable[[np.random.Generator, Mapping[str, Any]], str]) -> Answers:
+def simulated(
+    key: Key, judge: str, seed: int, says: Callable[[np.random.Generator, Mapping[str, Any]], str]
+) -> Answers:
     """A judge whose answer to each question is drawn by `says`."""
     rng = np.random.default_rng(seed)
     answer = {item: says(rng, question) for item, question in key.questions.items()}

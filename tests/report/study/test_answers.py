@@ -77,7 +77,9 @@ def test_what_is_wrong_is_told_in_one_line(key, write, change, match):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("content", "match"), [(b"", "is damaged"), (b"[]", "is a list, not object"), (b"\xff", "no text")])
+@pytest.mark.parametrize(
+    ("content", "match"), [(b"", "is damaged"), (b"[]", "is a list, not object"), (b"\xff", "no text")]
+)
 def test_files_that_are_no_answers(tmp_path, key, content, match):
     path = tmp_path / "x.json"
     path.write_bytes(content)

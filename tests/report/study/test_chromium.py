@@ -170,7 +170,9 @@ def test_a_phone_shows_a_question_without_scrolling(browser, study, code):
     begin(browser, study[0].page, code, width=390, height=844, phone=True)
     for _ in range(2):
         assert browser.run("document.documentElement.scrollWidth <= innerWidth")
-        bottom = browser.run("Math.max(...[...document.querySelectorAll('#ask button')].map(b => b.getBoundingClientRect().bottom))")
+        bottom = browser.run(
+            "Math.max(...[...document.querySelectorAll('#ask button')].map(b => b.getBoundingClientRect().bottom))"
+        )
         assert bottom <= 844
         small = browser.run("Math.min(...[...document.querySelectorAll('#ask button')].map(b => b.offsetHeight))")
         assert small >= 36

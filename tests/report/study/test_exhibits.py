@@ -84,7 +84,9 @@ def test_of_several_restarts_the_best_is_shown(tmp_path):
 
 def test_nothing_to_show(tmp_path):
     folder = write_run(tmp_path / "run")
-    with pytest.raises(MIError, match=r"mine has no real samples of the people \(reference_best\): run the attack again"):
+    with pytest.raises(
+        MIError, match=r"mine has no real samples of the people \(reference_best\): run the attack again"
+    ):
         exhibits(change(folder, reference_best=None), "mine")
     path = folder / "results.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"input_shape": [30]}))

@@ -92,7 +92,10 @@ def test_an_audit_stands_for_the_latest_of_each_of_its_runs(tmp_path):
     made = build_study([tmp_path / "audit"], tmp_path / "study.html", plan=Plan(people=6))
     key = read_key(made.key)
     assert [run["name"] for run in key.data["runs"]] == ["mlp", "soft"]
-    asked = {run: {q["name"] for q in key.questions.values() if q["run"] == run and not q["check"]} for run in ("mlp", "soft")}
+    asked = {
+        run: {q["name"] for q in key.questions.values() if q["run"] == run and not q["check"]}
+        for run in ("mlp", "soft")
+    }
     assert asked["mlp"] == asked["soft"]
     assert len(asked["mlp"]) == 6
 
