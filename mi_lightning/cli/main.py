@@ -1,4 +1,4 @@
-"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report``, all from YAML.
+"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | study``, all from YAML.
 
 What needs no torch is answered before torch is imported: a help text should not take five seconds.
 """

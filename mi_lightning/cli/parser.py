@@ -21,6 +21,7 @@ from mi_lightning.commands import fit, invert, test
 from mi_lightning.commands.audit import audit
 from mi_lightning.commands.base import Runner
 from mi_lightning.commands.report import report
+from mi_lightning.commands.study import study
 from mi_lightning.commands.sweep.command import sweep
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError, MIError
@@ -51,7 +52,12 @@ class MICLI(LightningCLI):
     models: ClassVar[dict[str, type[LightningModule]]] = {"fit": Classifier, "test": Classifier, "invert": Inversion}
 
     #: Commands that are functions.
-    functions: ClassVar[dict[str, Callable[..., None]]] = {"audit": audit, "sweep": sweep, "report": report}
+    functions: ClassVar[dict[str, Callable[..., None]]] = {
+        "audit": audit,
+        "sweep": sweep,
+        "report": report,
+        "study": study,
+    }
 
     trainer: InversionTrainer
 
@@ -222,7 +228,7 @@ class MICLI(LightningCLI):
             if subcommand in self.functions:
                 config = self.config_init[subcommand]
                 arguments = {key: config[key] for key in self._subcommand_method_arguments[subcommand]}
-                if subcommand != "report":
+                if subcommand not in ("report", "study"):
                     arguments["runner"] = self.runner
                 self.functions[subcommand](**arguments)
                 return

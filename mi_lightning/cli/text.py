@@ -10,6 +10,7 @@ COMMANDS = {
     "audit": "Fit what has no checkpoint yet, invert, judge, and write one self-contained report.",
     "sweep": "Run attacks over a grid of settings and report what each value costs and what it protects.",
     "report": "Write one self-contained HTML page about runs that are finished.",
+    "study": "Write one offline page that asks people whom they recognise in the reconstructions of runs.",
 }
 
 DESCRIPTION = """Measure how much of a person a trained classifier gives away.
@@ -21,6 +22,7 @@ recognisable the reconstructions are (audit, report). For models that you own or
   mi-lightning sweep --config sweep/att_rounding.yaml      which strength of a defense holds, and what it costs
   mi-lightning fit --config classifier/att_softmax.yaml    train one classifier
   mi-lightning invert --config target/att_softmax.yaml --config attack/mi_face.yaml    attack it
+  mi-lightning study --runs RUN                            a page that asks people whom they recognise
   mi-lightning invert --help                               every flag of a command
   mi-lightning invert --config FILE --print_config         the whole configuration, to edit and to keep
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.io import write_atomically
-from mi_lightning.judging.judge import Judgement, best_rows
+from mi_lightning.judging.judgement import Judgement, best_rows
+from mi_lightning.judging.verdicts import VERDICTS
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.formats import csv_table, plain
 from mi_lightning.report.media import Found, media
@@ -25,6 +26,8 @@ from mi_lightning.report.media.sheet import known_names
 from mi_lightning.report.origin import package_versions, run_info
 from mi_lightning.report.results import ARRAYS
 from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
+
+_JUDGED_BY = ("evaluator", "recogniser", "recogniser_missing", "data")
 
 
 def write_results(
@@ -71,9 +74,9 @@ def write_results(
         "input_shape": list(result.reconstruction.shape[1:]),
         "input_range": list(input_range),
         "controls": {} if judgement is None else judgement.controls,
+        "ceiling": {} if judgement is None else judgement.ceiling,
         "chance": {} if judgement is None else judgement.chance,
-        "evaluator": None if judgement is None else judgement.description.get("evaluator"),
-        "data": None if judgement is None else judgement.description.get("data"),
+        **{name: None if judgement is None else judgement.description.get(name) for name in _JUDGED_BY},
         "run": run_info() if run is None else dict(run),
     }
     written = plain(data)
@@ -94,20 +97,27 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
     """One entry for each row of the attack; the best restart of each label is marked."""
     best = set(chosen.tolist())
     per_row = {} if judgement is None else judgement.per_row
-    guess = None if judgement is None or judgement.evaluator_guess is None else judgement.evaluator_guess.tolist()
-    names = known_names(result, judgement)
+    names, rows = known_names(result, judgement), range(len(result))
+    verdicts = () if judgement is None else judgement.verdicts
+    guesses = {
+        who: None if judgement is None or (guess := getattr(judgement, who)) is None else guess.tolist()
+        for who in ("evaluator_guess", "recogniser_guess")
+    }
     columns = {
         "label": result.label.tolist(),
         "name": list(result.name),
         "restart": result.restart.tolist(),
-        "best": [row in best for row in range(len(result))],
+        "best": [row in best for row in rows],
         "cost": result.cost.tolist(),
         "confidence": result.confidence.tolist(),
         "iterations": result.iterations.tolist(),
         "stop_reason": list(result.stop_reason),
         "queries": result.queries.tolist(),
         "seconds": result.seconds.tolist(),
-        "evaluator_guess": [None if guess is None else names.get(guess[row]) for row in range(len(result))],
+        "best_iteration": [None if at < 0 else at for at in result.best_iteration.tolist()],
+        "verdict": [verdicts[row].kind if verdicts and row in best else None for row in rows],
+        "verdict_reason": [verdicts[row].reason if verdicts and row in best else None for row in rows],
+        **{who: [None if guess is None else names.get(guess[row]) for row in rows] for who, guess in guesses.items()},
     } | {metric: per_row[metric].tolist() if metric in per_row else [None] * len(result) for metric in METRICS}
     columns |= {metric: value.tolist() for metric, value in per_row.items() if metric not in columns}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
@@ -118,7 +128,7 @@ def _summary(
 ) -> dict[str, Any]:
     """Numbers of the whole attack: effort over all rows, outcome over the best restart of each label."""
     labels = len(chosen)
-    judged = {} if judgement is None else judgement.summary
+    judged = {} if judgement is None else dict(judgement.summary) | _of_verdicts(judgement, chosen)
     queries = int(result.queries.sum())
     return {
         "rows": len(result),
@@ -133,6 +143,24 @@ def _summary(
         "stop_reasons": dict(sorted(Counter(result.stop_reason).items())),
         **{name: judged.get(name) for name in SUMMARY_METRICS},
         **{name: value for name, value in judged.items() if name not in (*SUMMARY_METRICS, "confidence_mean")},
+    }
+
+
+def _of_verdicts(judgement: Judgement, chosen: Tensor) -> dict[str, Any]:
+    """How many people got which verdict, and how often the inside evaluator names whom nobody else recognises."""
+    if not judgement.verdicts:
+        return {}
+    kinds = [judgement.verdicts[row].kind for row in chosen.tolist()]
+    judged = "recognised" in judgement.per_row
+    strangers = judgement.per_row["recognised"][chosen] == 0 if judged else None
+    inside = judgement.per_row.get("evaluator_top1")
+    falsely = None
+    if strangers is not None and inside is not None and bool(strangers.any()):
+        falsely = float(inside[chosen][strangers].mean())
+    return {
+        "verdicts": {kind: kinds.count(kind) for kind in VERDICTS},
+        "fools_model_only": kinds.count("fools_model_only") / len(kinds) if judged else None,
+        "inside_false_positive_rate": falsely,
     }
 
 

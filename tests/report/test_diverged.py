@@ -17,7 +17,7 @@ from rich.console import Console
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import modality_of
 from mi_lightning.judging.calibration import Utility
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report import build_report, read_results, summary_table, write_results
 from mi_lightning.report.axes import Axis
 from mi_lightning.report.media import media

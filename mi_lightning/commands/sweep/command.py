@@ -10,7 +10,7 @@ from mi_lightning.commands.base import Runner, console
 from mi_lightning.commands.fit import checkpoints_of, fit_missing
 from mi_lightning.commands.sweep.grid import read_axes, run_digest
 from mi_lightning.commands.sweep.plan import check_checkpoints, checked_seeds, plan
-from mi_lightning.commands.sweep.run import finished_runs, run
+from mi_lightning.commands.sweep.run import finished_points, run
 from mi_lightning.commands.sweep.settings import Settings
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import alone, ensure_writable
@@ -82,7 +82,7 @@ def sweep(
             failures = run(cells, folder, jobs, screen, runner.worker)
         except KeyboardInterrupt:
             stopped = True
-        found = finished_runs(folder)
+        found = finished_points(folder)
         runs = [
             SweepRun(cell.attack, cell.labels, cell.seed, found[cell.run_digest])
             for cell in cells
