@@ -256,10 +256,11 @@ def test_runs_are_judged_anew(rejudge, splits, pixels, monkeypatch, capsys):
     assert letter[2].startswith("**100.0%** (")
     assert other[2].startswith("**0.0%** (0% to ")
     assert letter[3:5] == other[3:5] == ["100.0%", "25.0%"]
+    assert head[6:9] == ["fools the model only", "attack failed", "inside top-1"]
     assert (letter[6], other[6]) == ("0.0%", "50.0%")  # of four who are not recognised the target is sure of two
-    assert letter[9].strip("| ") == "the letter"
-    assert other[9].startswith("-100.0 points, p = 0.12")  # four people differ, all one way round
-    assert "names 0.0% of the real test samples wrong" in out
+    assert letter[10].strip("| ") == "the letter"
+    assert other[10].startswith("-100.0 points, p = 0.12")  # four people differ, all one way round
+    assert "Pixels: 0.0% of the real test samples are named wrong" in out
 
 
 def test_what_was_embedded_is_kept(rejudge, splits, pixels, monkeypatch, capsys):
