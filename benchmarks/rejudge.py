@@ -32,7 +32,7 @@ from mi_lightning.judging.outside import OutsideJudge
 from mi_lightning.judging.verdicts import Facts, verdict_of
 from mi_lightning.recognisers import Recogniser, default_recogniser
 from mi_lightning.report.results import RunResults, read_results
-from mi_lightning.stats import nested_interval, paired_test
+from mi_lightning.stats import exact_interval, nested_interval, paired_test
 
 LETTERS = ("mi_face", "process_dae")  # attacks to the letter of the paper, by the end of a run's name
 Numbers = NDArray[np.float64]
@@ -148,7 +148,7 @@ def table(
     lines = ["| " + " | ".join(head) + " |", "|---" + "|--:" * (len(head) - 1) + "|"]
     values = {name: np.stack([run["recognised"] for run in found], 1) for name, found in runs.items()}
     for name in sorted(runs, key=lambda name: (_target(name), -float(np.nanmean(values[name])))):
-        low, high = nested_interval(values[name])
+        low, high = _interval(values[name])
         cells = [
             f"`{name}`",
             str(len(runs[name])),
@@ -160,6 +160,14 @@ def table(
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _interval(values: Numbers) -> tuple[float, float]:
+    """95% interval of a share of (people, splits): exact for one split, else people resampled with all splits."""
+    if values.shape[1] > 1:
+        return nested_interval(values)
+    hits = values[np.isfinite(values)]
+    return exact_interval(int(hits.sum()), len(hits))
 
 
 def _target(name: str) -> str:

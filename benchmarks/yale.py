@@ -53,8 +53,8 @@ class Eyes:
             if boxes := list(self._detect(seen, 1)):
                 found = self._predict(seen, max(boxes, key=lambda box: box.area()))
                 corners = np.array([(point.x, point.y) for point in found.parts()][:4], dtype=np.float64)
-                eyes = corners.reshape(2, 2, 2).mean(1)  # an eye lies between its corners
-                return eyes[eyes[:, 0].argsort()]
+                eyes: NDArray[np.float64] = corners.reshape(2, 2, 2).mean(1)  # an eye lies between its corners
+                return np.asarray(eyes[eyes[:, 0].argsort()])
         return None
 
 
@@ -124,8 +124,8 @@ def prepare(source: Path, folder: Path, eyes: Callable[[Picture], NDArray[np.flo
             cut(picture, usual if (place := places[name]) is None else place) for name, picture in pictures.items()
         ]
         (folder / f"s{number}").mkdir(parents=True, exist_ok=True)
-        for place, face in enumerate(faces, start=1):
-            cv2.imwrite(str(folder / f"s{number}" / f"{place}.pgm"), face)
+        for count, face in enumerate(faces, start=1):
+            cv2.imwrite(str(folder / f"s{number}" / f"{count}.pgm"), face)
         album.append(faces)
     return album
 
