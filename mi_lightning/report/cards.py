@@ -75,7 +75,10 @@ def _outside(row: Mapping[str, Any], people: int | None) -> str:
     if row.get("recogniser_rank") is None:
         return ""
     rank, distance = row["recogniser_rank"], row.get("recogniser_distance")
-    said = [f"recogniser: {row.get('recogniser_guess') or 'nobody'}", f"rank {rank}" + (f" of {people}" if people else "")]
+    said = [
+        f"recogniser: {row.get('recogniser_guess') or 'nobody'}",
+        f"rank {rank}" + (f" of {people}" if people else ""),
+    ]
     if distance is not None:
         said.append(f"distance {distance:.2f}")
     if (accepted := row.get("accepted_at_1_percent")) is not None:

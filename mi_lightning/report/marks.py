@@ -52,7 +52,7 @@ MARKS = (
         "attack_failed",
         "attack failed",
         "A",
-        "The attack found nothing that can be judged. This says something about the attack and nothing about the model.",
+        "The attack found nothing that can be judged: this says something about the attack, nothing about the model.",
     ),
     Mark(NOT_JUDGED, "not judged", "?", "There was no recogniser, or nothing to compare with: neither good nor bad."),
 )
@@ -75,6 +75,12 @@ def bar(run: RunResults) -> dict[str, Any]:
     counts = verdict_counts(run)
     people = sum(counts.values())
     parts = [
-        {"mark": each, "count": counts[each.key], "share": counts[each.key] / people} for each in MARKS if counts[each.key]
+        {"mark": each, "count": counts[each.key], "share": counts[each.key] / people}
+        for each in MARKS
+        if counts[each.key]
     ]
-    return {"parts": parts, "people": people, "words": ", ".join(f"{part['count']} {part['mark'].title}" for part in parts)}
+    return {
+        "parts": parts,
+        "people": people,
+        "words": ", ".join(f"{part['count']} {part['mark'].title}" for part in parts),
+    }
