@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from mi_lightning.errors import MIError
@@ -40,6 +42,36 @@ def load_torchaudio() -> ModuleType:
         'not with 2.15 and not with a build for the CPU only: pip install "torch>=2.11,<2.15" "torchaudio>=2.11,<2.12"'
     )
     return _load("torchaudio", "this part works by the package torchaudio", remedy)
+
+
+def load_dlib() -> ModuleType:
+    """Import dlib, which finds faces.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    reason = "faces are found by the package dlib-bin (CPython 3.11 and later)"
+    return _load("dlib", reason, 'pip install "mi-lightning[judges]"')
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import onnxruntime, which runs networks that were saved as ONNX.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    return _load("onnxruntime", "an ONNX file is run by the package onnxruntime", 'pip install "mi-lightning[onnx]"')
+
+
+def package_file(package: str, *parts: str) -> Path | None:
+    """Find a file that a package carries, without importing the package, which may need others that nothing here uses.
+
+    Returns:
+        The file; None if the package, or the file in it, is not there.
+    """
+    spec = find_spec(package)
+    folders = spec.submodule_search_locations if spec is not None else None
+    return next((path for folder in folders or () if (path := Path(folder, *parts)).is_file()), None)
 
 
 def _load(name: str, reason: str, remedy: str) -> ModuleType:

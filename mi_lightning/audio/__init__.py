@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mi_lightning.audio.files import DamagedAudioError, read_audio
-from mi_lightning.audio.mel import hz_to_mel, mel_edges, mel_filters, mel_to_hz
+from mi_lightning.audio.mel import hz_to_mel, mel_edges, mel_filters, mel_to_hz, triangles
 from mi_lightning.audio.prepare import prepare_audio
 from mi_lightning.audio.spectra import band_matrix, long_term_spectrum, modulation, power_spectra, spectral_distance
 
@@ -20,4 +20,5 @@ __all__ = [
     "prepare_audio",
     "read_audio",
     "spectral_distance",
+    "triangles",
 ]

@@ -58,7 +58,21 @@ def mel_filters(
     Returns:
         (bins, bands).
     """
-    frequency = torch.linspace(0, sample_rate / 2, bins, dtype=dtype)[:, None]
     edges = mel_edges(bands + 2, low_hz, sample_rate / 2 if high_hz is None else high_hz, dtype=dtype)
+    return triangles(edges, bins, sample_rate=sample_rate)
+
+
+def triangles(edges: Tensor, bins: int, *, sample_rate: int) -> Tensor:
+    """Triangles of height 1 over a spectrum, each from one edge over the next to the one after it.
+
+    Args:
+        edges: Rising frequencies, Hz, shape (bands + 2,).
+        bins: Frequencies of a spectrum, from 0 to half the rate.
+        sample_rate: Hz.
+
+    Returns:
+        (bins, bands).
+    """
+    frequency = torch.linspace(0, sample_rate / 2, bins, dtype=edges.dtype)[:, None]
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
     return torch.minimum((frequency - low) / (middle - low), (high - frequency) / (high - middle)).clamp_min(0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report import write_results
 
 TARGET = {

@@ -13,7 +13,7 @@ from torch import Tensor
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.audio.files import from_int16, full_scale, to_int16, wav
 from mi_lightning.data.base import Kind, Modality
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.inline import sound_uri, webp_uri
 from mi_lightning.report.media.base import Found, Media
@@ -31,13 +31,13 @@ class Voices(Media):
         *("modulation_mean", "vocoder_evaluator_top1", "vocoder_target_top1"),
     )
     terminal = (
-        *("evaluator_top1", "evaluator_top5", "vocoder_evaluator_top1", "target_top1", "confidence_mean"),
-        *("dvector_cosine_mean", "sex_right", "modulation_mean", "seconds"),
+        *("recognised_interval", "ceiling", "chance", "accepted_at_1_percent", "fools_model_only"),
+        *("evaluator_top1", "target_top1", "modulation_mean", "seconds"),
     )
     caption = (
-        "top-1, top-5: an inside evaluator names the speaker; voc.: after a vocoder\n"
-        "target: the target names the speaker of the whole; conf.: how sure it is\n"
-        "d-vec.: cosine to the real d-vector; mod.: loudness varies like speech's (0 to 1)"
+        "recognised: named first by a recogniser that never met these speakers (95% interval);\n"
+        "ceiling: real pieces as long; let in: where 1% of impostors get in; fools: only target or\n"
+        "inside evaluator (inside) name the speaker; mod.: loudness varies like speech's (0 to 1)"
     )
     controls: Mapping[str, str] = {**Media.controls, "noise": "noise", "real_speech": "real speech"}
     controls_short: Mapping[str, str] = {**Media.controls_short, "real_speech": "real"}
