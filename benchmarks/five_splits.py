@@ -17,6 +17,7 @@ import os
 import statistics
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ from mi_lightning.cli.config import run_name
 from mi_lightning.cli.parser import MICLI
 from mi_lightning.judging.likeness import into_range, ssim
 from mi_lightning.report.results import read_results
+from mi_lightning.stats import nested_interval
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+#: By the outside recogniser, a number of each person; empty where runs were judged without one (rejudge.py does).
+OUTSIDE = ("recognised", "accepted_at_1_percent", "fools_model_only", "detected")
 SHOWN = (
     *(
         "evaluator_top1",
@@ -89,7 +93,8 @@ def invert(configs: list[str], split: int, folder: Path, evaluator: Path, root: 
             ],
             quiet=True,
         )
-    return dict(read_results(run).summary) | {"closer_to_own": closer_to_own(run)}
+    found = read_results(run)
+    return dict(found.summary) | {"closer_to_own": closer_to_own(run), "best": found.best}
 
 
 def closer_to_own(run: Path) -> float:
@@ -115,6 +120,29 @@ def spread(values: list[float]) -> str:
     """Mean and sample standard deviation."""
     deviation = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.4g}{deviation}"
+
+
+def by_person(runs: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Mean over people of a number of the outside recogniser, and its 95% interval: people resampled with all splits.
+
+    Args:
+        runs: Summaries of the splits, with ``best``: the row of each person, the same people in the same order.
+        name: Its name in a row; ``fools_model_only`` is the share of that verdict.
+    """
+    rows = [[_number(row, name) for row in run["best"]] for run in runs]
+    values = np.array(rows, dtype=np.float64).T
+    if np.isnan(values).all():
+        return "–"
+    low, high = nested_interval(values)
+    return f"{np.nanmean(np.nanmean(values, 1)):.1%} ({low:.0%} to {high:.0%})"
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    verdict = row.get("verdict")
+    if name == "fools_model_only":
+        return None if verdict in (None, "not_judged") else float(verdict == name)
+    value: float | None = row.get(name)
+    return value
 
 
 def main() -> None:
@@ -154,9 +182,10 @@ def main() -> None:
     fits: list[tuple[str, ...]] = [("classifier", "test error, %", "each", "seconds to train")]
     for name, values in errors.items():
         fits.append((name, spread(values), ", ".join(f"{value:.2f}" for value in values), spread(seconds[name])))
-    attacks: list[tuple[str, ...]] = [("attack", *SHOWN)]
+    attacks: list[tuple[str, ...]] = [("attack", *OUTSIDE, *SHOWN)]
     for name, runs in found.items():
-        attacks.append((name, *(spread([float(run[key]) for run in runs]) for key in SHOWN)))
+        outside = (by_person(runs, key) for key in OUTSIDE)
+        attacks.append((name, *outside, *(spread([float(run[key]) for run in runs]) for key in SHOWN)))
     for rows in (fits, attacks):
         table = Table(*rows[0])
         for row in rows[1:]:

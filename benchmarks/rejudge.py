@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,43 +25,32 @@ from lightning.pytorch.cli import instantiate_class
 from numpy.typing import NDArray
 
 from mi_lightning.data.base import PersonDataModule
+from mi_lightning.data.speech import SpeakerDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.judging.likeness import into_range
-from mi_lightning.recognisers import Gallery, Recogniser, Threshold, Thresholds, default_recogniser
+from mi_lightning.judging.outside import OutsideJudge
+from mi_lightning.judging.verdicts import Facts, verdict_of
+from mi_lightning.recognisers import Recogniser, default_recogniser
 from mi_lightning.report.results import RunResults, read_results
-from mi_lightning.stats import nested_interval, paired_test
+from mi_lightning.stats import exact_interval, nested_interval, paired_test
 
 LETTERS = ("mi_face", "process_dae")  # attacks to the letter of the paper, by the end of a run's name
-HEAD = (
-    *("attack", "splits", "recognised", "ceiling", "chance", "accepted at 1%"),
-    *("fools the model only", "inside top-1", "detected", "against the letter"),
-)
-SURE = 0.9  # confidence from which the target counts as fooled
-
 Numbers = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One run, a number for each person, in the order of the data; NaN for people who were not attacked.
-
-    Attributes:
-        recognised: Whether the recogniser names the person first.
-        accepted: Whether it accepts the reconstruction as the person at 1% impostors.
-        detected: Whether it found what it looks for.
-        inside: Top-1 of the inside evaluator.
-        fooled: Not recognised, but the target is sure or the inside evaluator names the person.
-    """
-
-    recognised: Numbers
-    accepted: Numbers
-    detected: Numbers
-    inside: Numbers
-    fooled: Numbers
+#: Shares of a run, by person; how they are headed in a table.
+HEADS = {
+    "accepted_at_1_percent": "accepted at 1%",
+    "fools_model_only": "fools the model only",
+    "attack_failed": "attack failed",
+    "evaluator_top1": "inside top-1",
+    "detected": "detected",
+}
+Judged = Mapping[str, Numbers]  #: shares of one run: a number for each person of the data, NaN where there is none
 
 
 class Bench:
-    """The outside recogniser with the people of one split enrolled.
+    """The outside judge of one split.
 
     Args:
         recogniser: Who judges.
@@ -70,52 +58,64 @@ class Bench:
     """
 
     def __init__(self, recogniser: Recogniser, data: PersonDataModule) -> None:
-        """Enrol everybody, and measure the ceiling."""
+        """Enrol nobody yet."""
         data.prepare_data()
         data.setup("fit")
-        self.recogniser, self.data = recogniser, data
-        self.people = data.num_classes
-        self.gallery = Gallery.enrol(self.embed(data.train_x)[0], data.train_y, self.people, recogniser.metric)
-        real = self.embed(data.test_x)[0]
-        self.test_error = float((self.gallery.guess(real) != data.test_y).double().mean())
-        self.threshold: Threshold = Thresholds(self.gallery.distances(real), data.test_y).at(0.01)
-        means = torch.stack([data.train_x[data.train_y == person].mean(0) for person in range(self.people)])
-        everybody = torch.arange(self.people)
-        self.ceiling: Numbers = (self.gallery.rank(self.embed(means)[0], everybody) == 1).double().numpy()
+        self.data, self.judge = data, OutsideJudge(recogniser, data)
 
-    def embed(self, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors (N, E), and whether something was detected (N,)."""
-        rate = self.data.modality.sample_rate
-        found = self.recogniser.embed(samples, value_range=self.data.input_range, sample_rate=rate)
-        return found.vectors, found.detected
-
-    def judge(self, run: RunResults) -> Judged:
+    def ask(self, run: RunResults) -> Judged:
         """Judge a run by the row that its own selection ranks first for each person.
 
         Raises:
             InputError: If the run was on other people.
         """
+        names, people = [row["name"] for row in run.best], self.data.class_names
         label = torch.tensor([row["label"] for row in run.best])
-        names = [row["name"] for row in run.best]
-        if names != [self.data.class_names[k] if k < self.people else "" for k in label.tolist()]:
+        if names != [people[k] if k < len(people) else "" for k in label.tolist()]:
             raise InputError("a run on the people of the data", run.folder, "folder")
-        vectors, detected = self.embed(into_range(run.reconstructions.float(), self.data.input_range))
-        near = self.gallery.distances(vectors).gather(1, label[:, None])[:, 0]
-        recognised = (self.gallery.rank(vectors, label) == 1).double().numpy()
-        accepted = np.full(len(label), np.nan)
-        if self.threshold.distance is not None:
-            accepted = (near <= self.threshold.distance).double().numpy()
-        inside = np.array([row["evaluator_top1"] for row in run.best], dtype=np.float64)
-        sure = np.array([row["confidence"] for row in run.best], dtype=np.float64) >= SURE
-        fooled = ((recognised == 0) & (sure | (inside == 1))).astype(np.float64)
-        columns = (recognised, accepted, detected.double().numpy(), inside, fooled)
-        return Judged(*(self._everybody(label, values) for values in columns))
+        samples = run.reconstructions.float()
+        opinion = self.judge.ask(into_range(samples, self.data.input_range), label)
+        rows = []
+        for place, row in enumerate(run.best):
+            said = {name: float(value[place]) for name, value in opinion.scores.items()}
+            verdict = verdict_of(_facts(row, said, finite=bool(samples[place].isfinite().all())))
+            inside = row["evaluator_top1"]
+            said |= {kind: float(verdict.kind == kind) for kind in ("fools_model_only", "attack_failed")}
+            rows.append(said | {"evaluator_top1": np.nan if inside is None else inside})
+        found = {}
+        for name in ("recognised", *HEADS):
+            found[name] = np.full(len(people), np.nan)
+            found[name][label.numpy()] = [row.get(name, np.nan) for row in rows]
+        return found
 
-    def _everybody(self, label: torch.Tensor, values: Numbers) -> Numbers:
-        """One number for each person of the data."""
-        whole = np.full(self.people, np.nan)
-        whole[label.numpy()] = values
-        return whole
+    def ceiling(self, length: int) -> float | None:
+        """Share of the people who are recognised by the mean of their training samples; None where there is no mean."""
+        speech = isinstance(self.data, SpeakerDataModule)
+        found = self.judge.ceiling(length, averages=not speech).get("class_mean")
+        return None if found is None else float(found["recognised"].double().nanmean())
+
+
+def _facts(row: Mapping[str, Any], said: Mapping[str, float], *, finite: bool) -> Facts:
+    """What a verdict rests on, of a row as it was written by any version."""
+
+    def known(value: float | None) -> float | None:
+        return None if value is None or np.isnan(value) else value
+
+    def flag(value: float | None) -> bool | None:
+        return None if known(value) is None else bool(value)
+
+    rank, at = known(said["recogniser_rank"]), row.get("best_iteration")
+    return Facts(
+        finite=finite,
+        best_iteration=-1 if at is None else at,
+        stop_reason=row["stop_reason"],
+        confidence=row["confidence"] or 0.0,
+        recognised=flag(said["recognised"]),
+        rank=None if rank is None else int(rank),
+        accepted=flag(said["accepted_at_1_percent"]),
+        inside=flag(row["evaluator_top1"]),
+        missing=None,
+    )
 
 
 def people_of(config: Path, split: int, root: Path | None) -> PersonDataModule:
@@ -133,26 +133,41 @@ def people_of(config: Path, split: int, root: Path | None) -> PersonDataModule:
     return data
 
 
-def table(runs: dict[str, list[Judged]], ceiling: Numbers, letters: Sequence[str] = LETTERS) -> str:
-    """Print-ready lines of all attacks, those that recognise most first within their target.
+def table(
+    runs: Mapping[str, Sequence[Judged]], ceilings: Sequence[float], chance: float, letters: Sequence[str] = LETTERS
+) -> str:
+    """Return a line of Markdown for each attack, those that recognise most first within their target.
 
     Args:
         runs: Name of each attack, and what became of it in each split.
-        ceiling: Whether the mean training sample of a person is recognised, shape (people, splits).
+        ceilings: Share of the people who are recognised by the mean of their training samples, in each split.
+        chance: What guessing gives.
         letters: Ends of the names of attacks to the letter, with which others on the same target are compared.
     """
-    lines = ["| " + " | ".join(HEAD) + " |", "|---" + "|--:" * (len(HEAD) - 1) + "|"]
-    values = {name: np.stack([run.recognised for run in found], 1) for name, found in runs.items()}
+    head = ["attack", "splits", "recognised", "ceiling", "chance", *HEADS.values(), "against the letter"]
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|--:" * (len(head) - 1) + "|"]
+    values = {name: np.stack([run["recognised"] for run in found], 1) for name, found in runs.items()}
     for name in sorted(runs, key=lambda name: (_target(name), -float(np.nanmean(values[name])))):
-        found = runs[name]
-        low, high = nested_interval(values[name])
-        lines.append(
-            f"| `{name}` | {len(found)} | **{np.nanmean(values[name]):.1%}** ({low:.0%} to {high:.0%}) "
-            f"| {np.nanmean(ceiling):.1%} | {1 / len(ceiling):.1%} "
-            + "".join(f"| {_share(found, column)} " for column in ("accepted", "fooled", "inside", "detected"))
-            + f"| {_against(name, values, letters)} |"
-        )
+        low, high = _interval(values[name])
+        cells = [
+            f"`{name}`",
+            str(len(runs[name])),
+            f"**{np.nanmean(values[name]):.1%}** ({low:.0%} to {high:.0%})",
+            f"{np.mean(ceilings):.1%}" if ceilings else "–",
+            f"{chance:.1%}",
+            *(_share(runs[name], column) for column in HEADS),
+            _against(name, values, letters),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _interval(values: Numbers) -> tuple[float, float]:
+    """95% interval of a share of (people, splits): exact for one split, else people resampled with all splits."""
+    if values.shape[1] > 1:
+        return nested_interval(values)
+    hits = values[np.isfinite(values)]
+    return exact_interval(int(hits.sum()), len(hits))
 
 
 def _target(name: str) -> str:
@@ -161,11 +176,11 @@ def _target(name: str) -> str:
 
 
 def _share(found: Sequence[Judged], column: str) -> str:
-    values = np.concatenate([getattr(run, column) for run in found])
+    values = np.concatenate([run[column] for run in found])
     return "–" if np.isnan(values).all() else f"{np.nanmean(values):.1%}"
 
 
-def _against(name: str, values: dict[str, Numbers], letters: Sequence[str]) -> str:
+def _against(name: str, values: Mapping[str, Numbers], letters: Sequence[str]) -> str:
     """Difference to the attack to the letter on the same target, and its probability if there were none."""
     letter = next((other for other in values for end in letters if other == f"{_target(name)}_{end}"), None)
     if letter is None or letter == name:
@@ -205,7 +220,9 @@ def main() -> None:
     parser.add_argument("--memory", type=Path, default=None, help="file (.npz) that keeps embeddings from call to call")
     args = parser.parse_args()
     runs: dict[str, list[Judged]] = {}
-    benches: list[Bench] = []
+    told: list[dict[str, Any]] = []
+    ceilings: list[float] = []
+    chance = 0.0
     recogniser: Recogniser | None = None
     for split in args.splits:
         folders = sorted(path.parent for path in (args.folder / f"split_{split}").glob("*/results.json"))
@@ -221,16 +238,21 @@ def main() -> None:
             if args.memory is not None:
                 remember(recogniser, args.memory)
         bench = Bench(recogniser, data)
-        benches.append(bench)
-        for folder in folders:
-            runs.setdefault(folder.name, []).append(bench.judge(read_results(folder)))
+        found = [read_results(folder) for folder in folders]
+        for folder, run in zip(folders, found, strict=True):
+            runs.setdefault(folder.name, []).append(bench.ask(run))
+        length = int(found[0].reconstructions.shape[-1])
+        told.append(bench.judge.describe(length))
+        chance = bench.judge.chance["recognised"]
+        if (ceiling := bench.ceiling(length)) is not None:
+            ceilings.append(ceiling)
     if recogniser is None:
         raise SystemExit(f"no runs of splits {args.splits} in {args.folder}")
     if args.memory is not None:
         keep(recogniser, args.memory)
-    print(table(runs, np.stack([bench.ceiling for bench in benches], 1), args.letters))
-    error = np.mean([bench.test_error for bench in benches])
-    print(f"\n{recogniser.describe()['class']}; it names {error:.1%} of the real test samples wrong.")
+    print(table(runs, ceilings, chance, args.letters))
+    error, detected = (np.mean([one[key] or 0.0 for one in told]) for key in ("test_error", "detected_on_real"))
+    print(f"\n{told[0]['class']}: {error:.1%} of the real test samples are named wrong, {detected:.1%} are detected.")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ pixels one is left out (nine people have such a pair), and of the others `noglas
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mi_lightning.errors import InputError
+from mi_lightning.extras import load_dlib
+from mi_lightning.recognisers.dlib_faces import LANDMARKS, DlibFaces
 
 HEIGHT, WIDTH = 112, 92
 EYES = np.array([(29.2, 52.0), (62.8, 52.0)])  # x and y of the eyes on the left and on the right, 33.6 pixels apart
@@ -28,18 +31,18 @@ Picture = NDArray[np.uint8]
 
 
 class Eyes:
-    """Finds the eyes by dlib's detector and its landmarks of five points.
+    """Finds the eyes by dlib's detector and its landmarks of five points, as the recogniser does.
 
-    Args:
-        landmarks: File ``shape_predictor_5_face_landmarks.dat``.
+    Raises:
+        MissingRecogniserError: If dlib or its landmarks are not installed; it says what to install.
     """
 
-    def __init__(self, landmarks: Path) -> None:
+    def __init__(self) -> None:
         """Load both."""
-        import dlib  # an extra: only who prepares these faces needs it
-
+        DlibFaces().check()
+        dlib = load_dlib()
         self._detect = dlib.get_frontal_face_detector()
-        self._predict = dlib.shape_predictor(str(landmarks))
+        self._predict = dlib.shape_predictor(str(LANDMARKS.checked()))
 
     def __call__(self, picture: Picture) -> NDArray[np.float64] | None:
         """Give x and y of both eyes, the left one of the picture first, shape (2, 2); None if no face is found.
@@ -50,8 +53,8 @@ class Eyes:
             if boxes := list(self._detect(seen, 1)):
                 found = self._predict(seen, max(boxes, key=lambda box: box.area()))
                 corners = np.array([(point.x, point.y) for point in found.parts()][:4], dtype=np.float64)
-                eyes = corners.reshape(2, 2, 2).mean(1)  # an eye lies between its corners
-                return eyes[eyes[:, 0].argsort()]
+                eyes: NDArray[np.float64] = corners.reshape(2, 2, 2).mean(1)  # an eye lies between its corners
+                return np.asarray(eyes[eyes[:, 0].argsort()])
         return None
 
 
@@ -94,8 +97,14 @@ def cut(picture: Picture, eyes: NDArray[np.float64]) -> Picture:
     return np.asarray(cut_out, dtype=np.uint8)
 
 
-def prepare(source: Path, folder: Path, eyes: Eyes) -> list[list[Picture]]:
+def prepare(source: Path, folder: Path, eyes: Callable[[Picture], NDArray[np.float64] | None]) -> list[list[Picture]]:
     """Write all faces; return them, ten for each person.
+
+    Args:
+        source: Folder with a folder for each person.
+        folder: Where to.
+        eyes: Finds x and y of the eyes, shape (2, 2), None where it finds none; where it does not, the person's usual
+            place is taken.
 
     Raises:
         InputError: If a person has not ten different photographs, or no face is found in most of a person's.
@@ -115,8 +124,8 @@ def prepare(source: Path, folder: Path, eyes: Eyes) -> list[list[Picture]]:
             cut(picture, usual if (place := places[name]) is None else place) for name, picture in pictures.items()
         ]
         (folder / f"s{number}").mkdir(parents=True, exist_ok=True)
-        for place, face in enumerate(faces, start=1):
-            cv2.imwrite(str(folder / f"s{number}" / f"{place}.pgm"), face)
+        for count, face in enumerate(faces, start=1):
+            cv2.imwrite(str(folder / f"s{number}" / f"{count}.pgm"), face)
         album.append(faces)
     return album
 
@@ -133,10 +142,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", type=Path, help="folder of the Yale faces, a folder for each person")
     parser.add_argument("folder", type=Path, help="where to")
-    parser.add_argument("--landmarks", type=Path, required=True, help="shape_predictor_5_face_landmarks.dat")
     parser.add_argument("--montage", type=Path, default=None, help="picture of all faces, to look at")
     args = parser.parse_args()
-    album = prepare(args.source, args.folder, Eyes(args.landmarks))
+    album = prepare(args.source, args.folder, Eyes())
     if args.montage is not None:
         cv2.imwrite(str(args.montage), np.vstack([np.hstack(faces) for faces in album]))
     print(f"{len(album)} people, {EACH} photographs each: {args.folder}")

@@ -11,6 +11,9 @@ from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.loading import load_classifier, save_classifier
 from mi_lightning.errors import InputError, MIError
 
+_DRAWS = 30  # tries: of a narrow network all units may be drawn dead
+_ASKED = 8  # inputs by which that is seen
+
 
 def untrained(classifier: Classifier, seed: int = 0) -> Classifier:
     """Make a classifier of the same class and hyperparameters with fresh weights.
@@ -35,14 +38,14 @@ def untrained(classifier: Classifier, seed: int = 0) -> Classifier:
         raise InputError("seed >= 0", seed, "seed")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds every device
-        fresh = type(classifier)(**classifier.init_args)
-        for module in fresh.modules():
-            _draw_zeros(module)
+        drawn = (_drawn(classifier) for _ in range(_DRAWS))
+        fresh = next((each for each in drawn if _answers(each)), None)
+    if fresh is None:
+        name = type(classifier).__name__
+        raise MIError(f"a {name} that was never trained gives every input the same answer: there is nothing to attack")
     fresh.training_info = {"untrained": True, "seed": seed, "test_accuracy": None}
     if "data" in classifier.training_info:
         fresh.training_info["data"] = classifier.training_info["data"]
-    fresh.eval()
-    _see_that_it_answers(fresh)
     return fresh
 
 
@@ -65,23 +68,20 @@ def untrained_copy(checkpoint: str | Path, path: str | Path, seed: int = 0) -> C
     return fresh
 
 
-def _draw_zeros(module: nn.Module) -> None:
-    """Draw the weights of a layer that starts at zero as PyTorch does."""
-    weight, reset = getattr(module, "weight", None), getattr(module, "reset_parameters", None)
-    if isinstance(weight, nn.Parameter) and callable(reset) and not weight.any():
-        reset()
+def _drawn(classifier: Classifier) -> Classifier:
+    """Make one anew, from the global random state; what it starts at zero is drawn as PyTorch does."""
+    fresh = type(classifier)(**classifier.init_args)
+    for module in fresh.modules():
+        weight, reset = getattr(module, "weight", None), getattr(module, "reset_parameters", None)
+        if isinstance(weight, nn.Parameter) and callable(reset) and not weight.any():
+            reset()
+    return fresh.eval()
 
 
 @torch.no_grad()
-def _see_that_it_answers(classifier: Classifier) -> None:
-    """Refuse a classifier whose answer does not depend on its input.
-
-    Raises:
-        MIError: If it is one.
-    """
+def _answers(classifier: Classifier) -> bool:
+    """Whether the answer depends on the input: of random inputs no two have the same."""
     low, high = classifier.input_range
-    x = torch.rand(2, *classifier.input_shape, generator=torch.Generator().manual_seed(0)) * (high - low) + low
+    x = torch.rand(_ASKED, *classifier.input_shape, generator=torch.Generator().manual_seed(0)) * (high - low) + low
     logits = classifier(x)
-    if not bool(logits.isfinite().all()) or torch.equal(logits[0], logits[1]):
-        name = type(classifier).__name__
-        raise MIError(f"a {name} that was never trained gives every input the same answer: there is nothing to attack")
+    return bool(logits.isfinite().all()) and len(logits.unique(dim=0)) == len(x)

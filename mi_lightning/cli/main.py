@@ -29,7 +29,7 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         if not _answered(arguments):
             sleep_while_waiting()
-            import_module("mi_lightning.cli.runner").run(arguments)  # torch, Lightning and all that
+            import_module("mi_lightning.cli.runner").run(_gathered(arguments))  # torch, Lightning and all that
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -49,6 +49,24 @@ def sleep_while_waiting() -> None:
     long. Read by OpenMP when torch is first imported; what is set by the user stays.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def _gathered(arguments: Sequence[str]) -> list[str]:
+    """Gather the gates: ``--fail-above`` may be given several times, and with a hyphen, as other programs have it.
+
+    Example:
+        >>> _gathered(["audit", "--fail-above", "recognised=0.2", "--fail_above=leak=0.1"])
+        ['audit', '--fail_above+=recognised=0.2', '--fail_above+=leak=0.1']
+    """
+    found: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name in ("--fail-above", "--fail_above"):
+            value = value if equals else next(rest, "")
+            argument = f"--fail_above+={value}"
+        found.append(argument)
+    return found
 
 
 def _answered(arguments: Sequence[str]) -> bool:

@@ -11,9 +11,12 @@ from typing import Any
 from mi_lightning.commands.base import Runner, console
 from mi_lightning.commands.controls import checked_controls, run_controls
 from mi_lightning.commands.fit import checkpoints_of, completed, fit_missing
+from mi_lightning.commands.gates import parse_gates, raise_breaches
 from mi_lightning.errors import InputError
 from mi_lightning.io import ensure_writable
 from mi_lightning.report import build_report, summary_table
+from mi_lightning.report.audit import audit_document, write_audit
+from mi_lightning.report.results import read_runs
 from mi_lightning.report.control_runs import write_controls
 
 
@@ -45,6 +48,9 @@ def audit(
     title: str = "Model inversion audit",
     controls: list[str] | None = None,
     refit: bool = False,
+    release_context: str | None = None,
+    fail_above: list[str] | None = None,
+    baseline: str | None = None,
 ) -> None:
     """Fit what has no checkpoint yet, invert, judge, and write one self-contained report.
 
@@ -61,12 +67,17 @@ def audit(
             ``untrained``, a target that was never trained; ``without_person``, which trains each target twice more,
             each time without half of the people. ``untrained`` alone if not given; none if empty.
         refit: Train again even where a checkpoint exists.
+        release_context: How the model is to be released and to whom, for the report.
+        fail_above: Gates ``FIGURE=BOUND`` or ``RUN:FIGURE=BOUND``, such as ``recognised=0.2``: a figure of
+            ``audit.json`` and what the upper end of its interval must not lie above. Exit status 3 if one falls.
+        baseline: Folder of an earlier audit, or its ``audit.json``: nothing may be worse than there, or exit status 3.
     """
     start = time.perf_counter()
     screen = console()
     folder = Path(output)
     wanted = checked_controls(controls)
     planned = plan(targets or [], attacks or [], pairs or [])
+    gates = parse_gates(fail_above, baseline, names=[pair.name for pair in planned])
     checkpoints = checkpoints_of(classifiers or [], runner)
     for pair in planned:  # what is wrong with an attack is told before anything is trained
         completed(runner, "invert", pair.configs, pair.field, check=True)
@@ -81,9 +92,14 @@ def audit(
         for pair, run in zip(planned, runs, strict=True)
     }
     write_controls(folder, found)
+    names, results = read_runs(runs, [pair.name for pair in planned])
+    document = audit_document(title, names, results, folder=folder, release_context=release_context)
+    outcomes = gates.check(document, results)
+    write_audit(folder, document, outcomes)
     build_report(runs, folder / "report.html", title=title)
     screen.print(summary_table(runs))
     screen.print(f"report: {folder / 'report.html'}   ({time.perf_counter() - start:.0f} s)")
+    raise_breaches(outcomes)
 
 
 def plan(targets: Sequence[str], attacks: Sequence[str], pairs: Sequence[Any]) -> list[Pair]:

@@ -85,7 +85,9 @@ def load_dlib_resnet(path: Path) -> DlibResNet:
         content = path.read_bytes()
     except OSError as error:
         raise MIError(f"cannot read {path}: {error.strerror}") from error
-    file, network = _Tensors(content, path), DlibResNet()
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and nobody else's numbers shall change
+        network = DlibResNet()
+    file = _Tensors(content, path)
     with torch.no_grad():
         for layer in network.convolutions():
             outputs = layer.out_channels

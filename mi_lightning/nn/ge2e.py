@@ -48,7 +48,8 @@ def load_speaker_encoder(path: Path) -> SpeakerEncoder:
     """
     content = read_weights(path)
     state = content.get("model_state") if isinstance(content, dict) else None
-    encoder = SpeakerEncoder()
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and nobody else's numbers shall change
+        encoder = SpeakerEncoder()
     try:
         # beside these it holds two numbers of the loss, which only training needs
         encoder.load_state_dict({name: state[name] for name in encoder.state_dict()})  # type: ignore[index]

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from mi_lightning.recognisers.base import Embeddings, MissingRecogniserError, Recogniser
 from mi_lightning.recognisers.dlib_faces import DlibFaces
-from mi_lightning.recognisers.gallery import Gallery, Threshold, Thresholds, accepted_as_others, distances
+from mi_lightning.recognisers.embedder import Embedder
+from mi_lightning.recognisers.gallery import Gallery, distances, left_out_distances, rank
 from mi_lightning.recognisers.ge2e_voices import GE2EVoices
+from mi_lightning.recognisers.thresholds import Threshold, Thresholds, accepted_as_others
 
 __all__ = [
     "DlibFaces",
+    "Embedder",
     "Embeddings",
     "GE2EVoices",
     "Gallery",
@@ -22,6 +25,8 @@ __all__ = [
     "accepted_as_others",
     "default_recogniser",
     "distances",
+    "left_out_distances",
+    "rank",
 ]
 
 

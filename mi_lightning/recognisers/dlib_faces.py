@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,50 +81,37 @@ class DlibFaces(Recogniser):
             "embedding_size": EMBEDDING_SIZE,
         }
 
-    @cached_property
-    def _dlib(self) -> Any:
-        self.check()
-        return load_dlib()
-
-    @cached_property
-    def _detector(self) -> Any:
-        return self._dlib.get_frontal_face_detector()
-
-    @cached_property
-    def _landmarks(self) -> Any:
-        return self._dlib.shape_predictor(str(LANDMARKS.checked()))
-
-    @cached_property
-    def _network(self) -> DlibResNet:
-        return load_dlib_resnet(NETWORK.checked())
-
     @torch.no_grad()
     def embed_new(
         self, samples: list[Tensor], *, value_range: tuple[float, float], sample_rate: int | None
     ) -> Embeddings:
         """Embed pictures (1 or 3, height, width)."""
+        self.check()
+        network = _network(NETWORK.checked())
         low, high = value_range
         levels = [((sample - low) / (high - low) * 255).round().byte() for sample in samples]
-        faces, detected = zip(*(self.upright_face(picture) for picture in levels), strict=True)
+        faces, detected = zip(*(upright_face(picture) for picture in levels), strict=True)
         pixels = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
-        vectors = torch.cat([self._network(part.float()) for part in pixels.split(_FACES_AT_ONCE)])
+        vectors = torch.cat([network(part.float()) for part in pixels.split(_FACES_AT_ONCE)])
         return Embeddings(vectors, torch.tensor(detected))
 
-    def upright_face(self, picture: Tensor) -> tuple[NDArray[np.uint8], bool]:
-        """Find a face and turn it upright.
 
-        Args:
-            picture: Shape (1 or 3, height, width), grey levels or red, green and blue, uint8.
+def upright_face(picture: Tensor) -> tuple[NDArray[np.uint8], bool]:
+    """Find a face and turn it upright.
 
-        Returns:
-            The face, shape (150, 150, 3), and whether one was found; if not, it is what is in a fixed box.
-        """
-        colours = np.ascontiguousarray(picture.expand(3, -1, -1).permute(1, 2, 0).numpy())
-        found = list(self._detector(colours, _UPSAMPLE))
-        height, width = colours.shape[:2]
-        box = max(found, key=lambda face: face.area()) if found else self._dlib.rectangle(*fixed_box(height, width))
-        face = self._dlib.get_face_chip(colours, self._landmarks(colours, box), size=SIDE, padding=_PADDING)
-        return face, bool(found)
+    Args:
+        picture: Shape (1 or 3, height, width), grey levels or red, green and blue, uint8.
+
+    Returns:
+        The face, shape (150, 150, 3), and whether one was found; if not, it is what is in a fixed box.
+    """
+    dlib, (detector, landmarks) = load_dlib(), _finders(LANDMARKS.checked())
+    colours = np.ascontiguousarray(picture.expand(3, -1, -1).permute(1, 2, 0).numpy())
+    found = list(detector(colours, _UPSAMPLE))
+    height, width = colours.shape[:2]
+    box = max(found, key=lambda face: face.area()) if found else dlib.rectangle(*fixed_box(height, width))
+    face = dlib.get_face_chip(colours, landmarks(colours, box), size=SIDE, padding=_PADDING)
+    return face, bool(found)
 
 
 def fixed_box(height: int, width: int) -> tuple[int, int, int, int]:
@@ -138,3 +126,16 @@ def fixed_box(height: int, width: int) -> tuple[int, int, int, int]:
     half = _BOX_SIDE * min(height, width) / 2
     x, y = width / 2, _BOX_MIDDLE * height
     return round(x - half), round(y - half), round(x + half), round(y + half)
+
+
+@cache
+def _network(path: Path) -> DlibResNet:
+    """Load the network, once."""
+    return load_dlib_resnet(path)
+
+
+@cache
+def _finders(path: Path) -> tuple[Any, Any]:
+    """Load what finds faces, and what finds eyes and nose in them, once."""
+    dlib = load_dlib()
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(path))

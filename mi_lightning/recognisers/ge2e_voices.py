@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,10 @@ class GE2EVoices(Recogniser):
         return {
             "class": class_path(type(self)),
             "weights": {WEIGHTS.name: WEIGHTS.sha256},
-            "trained_on": "LibriSpeech train-other, VoxCeleb 1 and 2: about 8,400 speakers",
+            "trained_on": "LibriSpeech train-other-500, VoxCeleb 1 and 2: about 8,400 speakers",
             "metric": self.metric,
             "embedding_size": EMBEDDING_SIZE,
         }
-
-    @cached_property
-    def _encoder(self) -> SpeakerEncoder:
-        return load_speaker_encoder(WEIGHTS.checked())
 
     @torch.no_grad()
     def embed_new(
@@ -70,11 +67,18 @@ class GE2EVoices(Recogniser):
         low, high = value_range
         heard = [_heard((2 * sample[0] - low - high) / (high - low), int(sample_rate or 0)) for sample in samples]
         pieces = [windows(made_loud(wave)) for wave in heard]
-        rows = torch.cat([self._encoder(part) for part in torch.cat(pieces).split(_WINDOWS_AT_ONCE)])
+        encoder = _encoder(WEIGHTS.checked())
+        rows = torch.cat([encoder(part) for part in torch.cat(pieces).split(_WINDOWS_AT_ONCE)])
         vectors = torch.stack([part.mean(0) for part in rows.split([len(piece) for piece in pieces])])
         vectors /= vectors.norm(dim=1, keepdim=True)
         vectors[[not wave.any() for wave in heard]] = torch.nan
         return Embeddings(vectors, torch.ones(len(samples), dtype=torch.bool))
+
+
+@cache
+def _encoder(path: Path) -> SpeakerEncoder:
+    """Load the encoder, once."""
+    return load_speaker_encoder(path)
 
 
 def _heard(wave: Tensor, sample_rate: int) -> Tensor:

@@ -79,10 +79,9 @@ CLAUSES = (
 LIMITS = (
     "An attack that found little does not show that a stronger one, more queries or another start would find little.",
     "The figures hold for these people and this training. They are no forecast for another data set.",
-    "The recogniser makes mistakes of its own; its error on real samples stands under “The recogniser”. Somebody who "
-    "knows a person well may see more, or less, than it does.",
-    "Model inversion is one risk of several. Membership inference, attribute inference and memorised samples are not "
-    "measured here.",
+    "The recogniser errs; how often on real samples stands under “The recogniser”.",
+    "Somebody who knows a person well may see more, or less, than the recogniser does.",
+    "Model inversion is one risk of several. Membership and attribute inference are not measured here.",
     "Who is recognised is asked among the people enrolled here. Among more people fewer are recognised.",
     "Hashes show that a file is the one that was measured. They are no signature and do not say who measured.",
 )
@@ -103,6 +102,7 @@ def annex(
     return {
         "clauses": CLAUSES,
         "coverage": coverage(found, runs),
+        "sources": " ".join((literature.__doc__ or "").partition("Sources: ")[2].split()),
         "worst": [(entry["name"], entry["people"], entry["worst_person"]) for entry in found],
         "hashes": hashes(found, runs),
         "release_context": (audit or {}).get("release_context"),

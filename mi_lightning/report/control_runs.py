@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mi_lightning.errors import MIError
 from mi_lightning.io import read_json, write_atomically
 from mi_lightning.report.manifest import complete_manifest
-from mi_lightning.report.results import read_results
+from mi_lightning.report.results import RunResults, read_results
 
 ControlName = Literal["untrained", "prior_alone", "without_person"]
 
@@ -62,10 +62,30 @@ class Control:
         """
         return merged_control(self.folders) if self.folders else []
 
+    def results(self) -> list[RunResults]:
+        """Return its runs, each with the rows of those alone whom its target never met (`never_met`).
+
+        Raises:
+            MIError: If a run cannot be read.
+        """
+        return [never_met(folder) for folder in self.folders]
+
     def summary(self) -> dict[str, float | None]:
         """Return the means over the people, by the keys that a run's own ``summary`` has; None is not measured."""
         rows = self.rows()
         return {key: _mean([row[column] for row in rows]) for column, key in COLUMNS.items()}
+
+
+def control_results(controls: Mapping[str, Sequence[Control]]) -> dict[str, dict[str, list[RunResults]]]:
+    """Return the runs of all controls that could be run, for the name of a run and of a control.
+
+    Args:
+        controls: The controls of each run, by its name.
+
+    Raises:
+        MIError: If a run cannot be read.
+    """
+    return {run: {each.name: each.results() for each in listed if each.folders} for run, listed in controls.items()}
 
 
 def uses_public_knowledge(attack: object) -> bool:
@@ -93,16 +113,30 @@ def merged_control(runs: Sequence[str | Path]) -> list[dict[str, Any]]:
         MIError: If a run cannot be read, is no control, or two runs have one person's control.
     """
     found: dict[int, dict[str, Any]] = {}
-    for place, run in enumerate(runs):
-        results, left_out = read_results(run), _left_out(Path(run))
+    for place, results in enumerate(map(never_met, runs)):
         for row in results.best:
-            if left_out is not None and row["name"] not in left_out:
-                continue
             if row["label"] in found:
-                raise MIError(f"{run} has the control of {row['name']}, as another run has: name one run of each half")
+                raise MIError(
+                    f"{results.folder} has the control of {row['name']}, as another run has: name one run of each half"
+                )
             columns = {column: row.get(column) for column in COLUMNS}
             found[row["label"]] = {"label": row["label"], "name": row["name"], "run": place, **columns}
     return [found[label] for label in sorted(found)]
+
+
+def never_met(run: str | Path) -> RunResults:
+    """Read the run of a control with the rows of those alone whom its target never met.
+
+    ``summary`` and the arrays are those of the whole run.
+
+    Raises:
+        MIError: If it cannot be read, or is no control.
+    """
+    results, left_out = read_results(run), _left_out(Path(run))
+    if left_out is None:
+        return results
+    rows = [row for row in results.data["per_label"] if row["name"] in left_out]
+    return RunResults(results.folder, {**results.data, "per_label": rows})
 
 
 def mark_control(folder: Path, name: ControlName, run: str, without: Sequence[str] | None) -> None:

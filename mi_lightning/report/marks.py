@@ -52,7 +52,7 @@ MARKS = (
         "attack_failed",
         "attack failed",
         "A",
-        "The attack found nothing that can be judged. This says something about the attack and nothing about the model.",
+        "The attack found nothing that can be judged: this says something about the attack, nothing about the model.",
     ),
     Mark(NOT_JUDGED, "not judged", "?", "There was no recogniser, or nothing to compare with: neither good nor bad."),
 )

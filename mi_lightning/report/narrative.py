@@ -90,10 +90,8 @@ def _inside(run: RunResults, people: int) -> list[str]:
     top1, guessing = summary.get("evaluator_top1"), chance.get("evaluator_top1")
     if top1 is None or not guessing:
         return []
-    said = [
-        f"The inside evaluator, trained on the same people as the target, names {round(top1 * people)} of {people} right "
-        f"({show(top1, 'share')}; guessing would give {show(guessing, 'share')}); it is fooled easily."
-    ]
+    figure = f"{round(top1 * people)} of {people} right ({show(top1, 'share')}; guessing: {show(guessing, 'share')})"
+    said = [f"The inside evaluator, trained on the same people as the target, names {figure}; it is fooled easily."]
     if (wrong := summary.get("inside_false_positive_rate")) is not None:
         said.append(f"Of those whom the recogniser does not know it names {show(wrong, 'share')} all the same.")
     if (accuracy := (run.data.get("evaluator") or {}).get("test_accuracy")) is not None:

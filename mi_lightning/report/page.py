@@ -44,7 +44,7 @@ def build_report(
         title: Title of the page.
         names: Name of each run; taken from the folders if None.
         audit: Content of ``audit.json``, from which every figure over people comes: the headline, intervals, leaks,
-            comparisons. Without it only what a run says of itself is shown, and the page says that a headline is missing.
+            comparisons. Without it only what a run says of itself is shown, and the page says that it has no headline.
         made: When the page was made, as it is shown; now if None.
 
     Returns:

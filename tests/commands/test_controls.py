@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,47 @@ from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.cli.main import main
 from mi_lightning.cli.runner import CommandLine
 from mi_lightning.commands.controls import checked_controls, run_controls
-from mi_lightning.errors import InputError
-from mi_lightning.report.control_runs import Control, merged_control, read_controls
-from mi_lightning.report.results import read_results
-from tests.study import write
+from mi_lightning.data import AttFaces
+from mi_lightning.errors import InputError, MIError
+from mi_lightning.report.control_runs import Control, control_results, merged_control, read_controls, write_controls
+from tests.study import change, write
 
 PEOPLE = ["s1", "s2", "s3", "s4"]
 
 
-@pytest.fixture
-def audit(study):
-    """A small audit: target, evaluator, one attack."""
+def write_audit(folder: Path):
+    """Write a small audit: target, evaluator, one attack."""
     content = {"title": "A small audit", "output": "out"}
     content["classifiers"] = ["classifier/victim.yaml", "classifier/evaluator.yaml"]
     content |= {"targets": ["target/soft.yaml"], "attacks": ["attack/steps.yaml"]}
-    write(study / "audit.yaml", content)
+    write(folder / "audit.yaml", content)
+
+
+@pytest.fixture
+def audit(study):
+    """The study with an audit that has not run."""
+    write_audit(study)
     return study
+
+
+@pytest.fixture(scope="module")
+def with_all_controls(trained_study, tmp_path_factory):
+    """The study with an audit that has run, with all controls; nobody changes it."""
+    folder = tmp_path_factory.mktemp("audit")
+    shutil.copytree(trained_study, folder, dirs_exist_ok=True)
+    write_audit(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_audit("--controls", "[untrained, without_person]")
+    return folder
+
+
+@pytest.fixture
+def finished(with_all_controls, tmp_path, monkeypatch):
+    """A copy of the audit that has run, which is the working folder."""
+    shutil.copytree(with_all_controls, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def run_audit(*more):
@@ -43,16 +69,14 @@ def times(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in sorted(folder.rglob("run.json"))}
 
 
-def test_every_audit_attacks_an_untrained_target(audit, capsys):
-    run_audit()
-    assert "soft_steps: untrained" in capsys.readouterr().out
-    (control,) = read_controls(audit / "out")["soft_steps"]
+def test_the_same_attack_is_run_on_an_untrained_target(finished):
+    control, _ = read_controls(finished / "out")["soft_steps"]
     assert (control.name, control.reason) == ("untrained", "")
-    assert control.folders == (audit / "out/controls/soft_steps_untrained/version_0",)
-    attacked, real = results_of(control.folders[0]), results_of(audit / "out/soft_steps/version_0")
+    assert control.folders == (finished / "out/controls/soft_steps_untrained/version_0",)
+    attacked, real = results_of(control.folders[0]), results_of(finished / "out/soft_steps/version_0")
     assert attacked["target"]["training"]["untrained"] is True
     assert attacked["target"]["test_accuracy"] is None
-    assert attacked["target"]["fingerprint"] != real["target"]["fingerprint"]
+    assert attacked["target"]["checkpoint_sha256"] != real["target"]["checkpoint_sha256"]
     for same in ("attack", "evaluator", "data"):  # the same attack before the same judges
         assert attacked[same] == real[same]
     # the attack works: it makes the target sure, and shows nobody
@@ -63,9 +87,8 @@ def test_every_audit_attacks_an_untrained_target(audit, capsys):
     assert control.summary()["recognised"] is None  # nobody asked a recogniser
 
 
-def test_without_the_person_everybody_has_a_control_of_a_target_that_never_met_them(audit):
-    run_audit("--controls", "[untrained, without_person]")
-    untrained, without = read_controls(audit / "out")["soft_steps"]
+def test_without_the_person_everybody_has_a_control_of_a_target_that_never_met_them(finished):
+    untrained, without = read_controls(finished / "out")["soft_steps"]
     assert (untrained.name, without.name, without.reason) == ("untrained", "without_person", "")
     assert [folder.parent.name for folder in without.folders] == [
         "soft_steps_without_person_0",
@@ -81,61 +104,56 @@ def test_without_the_person_everybody_has_a_control_of_a_target_that_never_met_t
         (own,) = (each for each in results_of(without.folders[row["run"]])["per_label"] if each["name"] == row["name"])
         assert row["identification_top1"] == own["identification_top1"]
     # judged by the same references: people's own photographs
-    real = results_of(audit / "out/soft_steps/version_0")
+    real = results_of(finished / "out/soft_steps/version_0")
     assert results_of(without.folders[0])["data"] == real["data"]
     assert without.summary()["identification_top1"] < real["summary"]["identification_top1"]
     assert merged_control(without.folders[::-1])[0]["run"] == 1 - rows[0]["run"]
+    runs = control_results({"soft_steps": [untrained, without]})["soft_steps"]
+    assert [len(run.best) for run in runs["without_person"]] == [2, 2]  # as the figures of an audit take them
+    assert [len(run.best) for run in runs["untrained"]] == [4]
+    with pytest.raises(MIError, match=r"has the control of s\d, as another run has"):
+        merged_control([without.folders[0], untrained.folders[0]])
+    with pytest.raises(MIError, match="it is the run of no control"):
+        merged_control([finished / "out/soft_steps/version_0"])
 
 
-def test_finished_controls_are_used_again_while_nothing_changes(audit, capsys):
-    run_audit("--controls", "[untrained, without_person]")
-    before, trained = times(audit / "out/controls"), list((audit / "out/controls").glob("*.ckpt"))
-    assert len(before) == len(trained) == 3
-    written = {path: path.stat().st_mtime_ns for path in trained if "without" in path.name}
-    capsys.readouterr()
+def test_finished_controls_are_used_again_while_nothing_changes(finished, capsys):
+    controls = finished / "out/controls"
+    before, trained = times(controls), [path for path in controls.glob("*.ckpt") if "without" in path.name]
+    assert (len(before), len(trained)) == (3, 2)
+    written = {path: path.stat().st_mtime_ns for path in trained}
     run_audit("--controls", "[untrained, without_person]")
     out = capsys.readouterr().out
     assert out.count("is finished already") == 3
     assert "without half" not in out
-    assert times(audit / "out/controls") == before
+    assert times(controls) == before
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
-    attack = yaml.safe_load(Path("attack/steps.yaml").read_text())
-    attack["model"]["max_iterations"] = 21
-    write(Path("attack/steps.yaml"), attack)
-    run_audit()
-    assert {path.split("/")[-2] for path in times(audit / "out/controls/soft_steps_untrained")} == {
-        "version_0",
-        "version_1",
-    }
-    (control,) = read_controls(audit / "out")["soft_steps"]
-    assert control.folders[0].name == "version_1"
-
-    classifier = yaml.safe_load(Path("classifier/victim.yaml").read_text())
-    classifier["trainer"]["max_epochs"] = 41
-    write(Path("classifier/victim.yaml"), classifier)
-    capsys.readouterr()
-    run_audit("--controls", "[without_person]")
-    assert capsys.readouterr().out.count("without half of the people") == 2
+    change("attack/steps.yaml", model__max_iterations=21)
+    change("classifier/victim.yaml", trainer__max_epochs=41)
+    run_audit("--controls", "[untrained, without_person]")
+    out = capsys.readouterr().out
+    assert out.count("without half of the people") == 2
+    assert "is finished already" not in out
+    assert len(times(controls)) == 6
+    for control in read_controls(finished / "out")["soft_steps"]:
+        assert {folder.name for folder in control.folders} == {"version_1"}
 
 
-def test_no_controls(audit):
+def test_an_untrained_target_is_attacked_unless_it_is_switched_off(audit):
     run_audit("--controls", "[]")
     assert read_controls(audit / "out") == {"soft_steps": []}
     assert [path.name for path in (audit / "out/controls").iterdir()] == ["controls.json"]
     assert read_controls(audit) == {}
+    assert checked_controls(None) == ("untrained",)
 
 
 def test_attacks_that_know_other_people_have_the_prior_alone_as_their_control(audit, write_pgm):
     picture = (255 * load_faces(audit)[0]).byte().numpy()
     write_pgm(audit / "public.pgm", picture)
-    attack = yaml.safe_load(Path("attack/steps.yaml").read_text())
     given = {"class_path": "mi_lightning.attacks.initializers.GivenImage", "init_args": {"path": "public.pgm"}}
-    attack["model"]["space"] = {
-        "class_path": "mi_lightning.attacks.spaces.PixelSpace",
-        "init_args": {"initializer": given},
-    }
-    write(Path("attack/steps.yaml"), attack)
+    space = {"class_path": "mi_lightning.attacks.spaces.PixelSpace", "init_args": {"initializer": given}}
+    change("attack/steps.yaml", model__space=space)
     run_audit()
     (control,) = read_controls(audit / "out")["soft_steps"]
     assert control.name == "prior_alone"
@@ -143,47 +161,42 @@ def test_attacks_that_know_other_people_have_the_prior_alone_as_their_control(au
 
 
 def load_faces(folder: Path):
-    from mi_lightning.data import AttFaces
-
+    """Pictures of the study."""
     root = yaml.safe_load((folder / "data/faces.yaml").read_text())["init_args"]["root"]
     data = AttFaces(root=root, test_per_person=2)
     data.setup()
     return data.train_x[:, 0]
 
 
-def test_what_could_not_be_run_is_named_with_its_reason(audit, capsys):
-    run_audit("--classifiers", "[classifier/evaluator.yaml]", "--controls", "[without_person, untrained]")
-    without, untrained = read_controls(audit / "out")["soft_steps"]
+def controls_of(folder: Path, controls: list[str], configs: tuple[str, ...]) -> list[Control]:
+    """Controls of the finished run by other configurations, where nobody knows how the target was trained."""
+    run = folder / "out/soft_steps/version_0"
+    return run_controls(CommandLine(), "mine", configs, run, controls, output=folder / "mine", checkpoints={})
+
+
+def test_what_could_not_be_run_is_named_with_its_reason(finished, capsys):
+    controls = controls_of(finished, ["without_person", "untrained"], ("target/soft.yaml", "attack/steps.yaml"))
+    without, untrained = controls
     assert without.folders == ()
     assert "no configuration under classifiers trains checkpoints/victim.ckpt" in without.reason
     assert without.rows() == []
     assert set(without.summary().values()) == {None}
-    assert untrained.folders
-    assert "could not be run" in capsys.readouterr().out
+    assert untrained.folders == (Path(finished / "mine/controls/mine_untrained/version_0"),)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "could not be run: no configuration" in out
+    assert control_results({"mine": controls})["mine"].keys() == {"untrained"}
 
 
-def test_a_target_that_is_no_checkpoint_has_no_control(audit):
-    run_audit("--controls", "[]")
-    target = yaml.safe_load(Path("target/soft.yaml").read_text())
-    model = {"target": {"class_path": "tests.commands.test_controls.Own", "init_args": {}}}
-    write(Path("target/soft.yaml"), target | {"model": model})
-    (control,) = run_controls(
-        CommandLine(),
-        "own_steps",
-        ["attack/steps.yaml"],
-        audit / "out/soft_steps/version_0",
-        ["untrained"],
-        output=audit / "out",
-        checkpoints={},
-    )
-    assert isinstance(control, Control)
+def test_a_target_that_is_no_checkpoint_has_no_control(finished):
+    change("target/soft.yaml", model={"target": None})
+    (control,) = controls_of(finished, ["untrained"], ("target/soft.yaml", "attack/steps.yaml"))
     assert "not made from a checkpoint" in control.reason
     assert control.folders == ()
+    assert not (finished / "mine/controls").exists()
 
 
-def test_the_untrained_checkpoint_can_be_loaded(audit):
-    run_audit()
-    (path,) = (audit / "out/controls").glob("*_untrained.ckpt")
+def test_the_untrained_checkpoint_can_be_loaded(finished):
+    (path,) = (finished / "out/controls").glob("*_untrained.ckpt")
     classifier = load_classifier(path)
     assert classifier.training_info["untrained"] is True
     assert classifier.class_names == tuple(PEOPLE)
@@ -209,12 +222,36 @@ def test_a_wrong_control_is_told_before_anything_is_trained(audit, capsys):
     assert not (audit / "elsewhere").exists()
 
 
-def test_names_of_controls():
-    assert checked_controls(None) == ("untrained",)
-    assert checked_controls([]) == ()
-    assert checked_controls(["without_person"]) == ("without_person",)
+def test_the_list_of_controls_is_read_as_it_was_written(tmp_path):
+    listed = {
+        "a": [Control("untrained", (tmp_path / "controls/a_untrained/version_3",)), Control("without_person", (), "no")]
+    }
+    write_controls(tmp_path, listed)
+    assert read_controls(tmp_path) == listed
+    assert str(tmp_path) not in (tmp_path / "controls/controls.json").read_text()  # the folder can be moved
+    (tmp_path / "controls/controls.json").write_text('{"a": [{"name": "untrained"}]}')
+    with pytest.raises(MIError, match="lists no controls: run the audit again"):
+        read_controls(tmp_path)
 
 
-def test_the_original_run_is_not_a_control(audit):
-    run_audit()
-    assert read_results(audit / "out/soft_steps/version_0").data["attack"].get("public") is None
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"model.classifer_ckpt": "x"},
+            "got model.classifer_ckpt; near it are model.classifier_ckpt",
+        ),
+        ({"model.max_iterations": 0}, "expected max_iterations >= 1, got 0"),
+        ({"model.max_iterations": "many"}, "many"),
+    ],
+)
+def test_changes_that_are_wrong(audit, changes, words):
+    with pytest.raises(MIError, match=words):
+        CommandLine().complete("invert", ["target/soft.yaml", "attack/steps.yaml"], check=True, changes=changes)
+
+
+def test_changes_leave_all_else_as_it_is(audit):
+    configs, line = ["target/soft.yaml", "attack/steps.yaml"], CommandLine()
+    before, after = (line.complete("invert", configs, changes=new) for new in (None, {"model.max_iterations": 7}))
+    assert (before["model"].pop("max_iterations"), after["model"].pop("max_iterations")) == (20, 7)
+    assert before == after

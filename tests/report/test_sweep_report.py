@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+from rich.console import Console
 
 from mi_lightning.commands.sweep.grid import read_axes
+from mi_lightning.judging.calibration import Utility
+from mi_lightning.report import write_results
 from mi_lightning.report.curves import Curve, _figure, draw_curves
-from mi_lightning.report.sweep import SweepPlan
+from mi_lightning.report.sweep import SweepPlan, SweepRun, sweep_table, write_sweep, write_utility
 from mi_lightning.report.sweep.figure import INSIDE, RECOGNISED, deciding_figure, missing_headline
 from mi_lightning.report.sweep.narrative import contrasts, reading, verdict
-from mi_lightning.report.sweep.points import breakdown
+from mi_lightning.report.sweep.points import breakdown, series_of
+from mi_lightning.stats import exact_interval, nested_interval
+from tests.report.conftest import ATTACK, TARGET, make_judgement, make_result
 
 LABELS = ("none", "0.1", "0.2", "0.3")
 
@@ -206,3 +217,86 @@ def test_curves_are_an_svg_and_repeat(count):
     assert first.startswith(b"<?xml")
     assert first == draw_curves(curves, **drawn)
     assert first != draw_curves(curves, **drawn | {"marks": {}})
+
+
+def run_of(folder: Path, attack: str, label: str, *people: tuple[float, str], seed: int = 0, **more) -> SweepRun:
+    """A run of two people: whether each is recognised, and the verdict; an outside judge said so, or nobody did."""
+    path = folder / "runs" / f"{attack}_{label}_{seed}"
+    result = make_result()
+    write_results(path, result, make_judgement(result), target=TARGET, attack=ATTACK)
+    write_utility(path, Utility(np.full((1, 6), 0.9), np.ones((1, 6))))
+    data = json.loads((path / "results.json").read_text(encoding="utf-8"))
+    for row, (hit, verdict_) in zip((row for row in data["per_label"] if row["best"]), people, strict=True):
+        said = {"recognised": hit, "accepted_at_1_percent": hit, "recogniser_guess": "ann", "verdict": verdict_}
+        row |= said | {"verdict_reason": f"so it is {verdict_}"}
+    data["summary"] |= {"recognised": float(np.mean([hit for hit, _ in people]))} if people[0][0] is not None else {}
+    data |= {"ceiling": {"class_mean": {"recognised": 0.875}}, "recogniser_missing": None} | more
+    data["chance"]["recognised"] = 1 / 3
+    (path / "results.json").write_text(json.dumps(data), encoding="utf-8")
+    return SweepRun(attack, {"r": label}, seed, path)
+
+
+def test_the_outside_judge_decides(tmp_path):
+    """The inside evaluator identifies everybody all along; of a run whose attack failed nothing follows."""
+    plan = plan_of("none", 0.1, 0.2)
+    seen, fooled, failed = (1.0, "recognised"), (0.0, "fools_model_only"), (0.0, "attack_failed")
+    runs = [
+        *(run_of(tmp_path, "a", label, seen, end) for label, end in (("none", seen), ("0.1", failed), ("0.2", failed))),
+        *(run_of(tmp_path, "b", label, end, end) for label, end in (("none", seen), ("0.1", fooled), ("0.2", failed))),
+    ]
+    write_sweep(tmp_path, plan, runs, failed={})
+    data = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    assert (data["figure"], data["headline_missing"]) == ("recognised", None)
+    assert (data["ceiling"], data["chance"]) == (0.875, pytest.approx(1 / 3))
+    one, other = data["series"]
+    assert [point["recognised"]["value"] for point in one["points"]] == [1, 0.5, 0.5]
+    low, high = exact_interval(1, 2)
+    assert one["points"][1]["recognised"] == pytest.approx({"value": 0.5, "low": low, "high": high})
+    assert [point["attack_failed"]["count"] for point in other["points"]] == [0, 0, 2]
+    assert [point["identification_top1"]["value"] for point in other["points"]] == [1, 1, 1]
+    assert (other["breakdown"]["label"], other["breakdown"]["failed_at"]) == ("0.1", None)
+    rows = list(csv.DictReader((tmp_path / "sweep.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["recognised"] for row in rows] == ["1.0", "0.5", "0.5", "1.0", "0.0", "0.0"]
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    assert "The headline is missing" not in page
+    assert "by “a” 50% are still recognised there." in page
+    assert 'class="failed' in page
+    assert "so it is attack_failed" in page
+    assert "87.5% of the people by their mean photograph (the ceiling), 33.3% by guessing (chance)" in page
+    shown = printed(plan, runs)
+    assert "recognised" in shown
+    assert "The headline is missing" not in shown
+
+
+def test_without_an_outside_judge_the_headline_is_missing(tmp_path):
+    plan, nobody = plan_of("none", 0.1), (None, "not_judged")
+    why = {"recogniser_missing": 'no dlib: pip install "mi-lightning[judges]"'}
+    runs = [run_of(tmp_path, "a", label, nobody, nobody, **why) for label in ("none", "0.1")]
+    write_sweep(tmp_path, plan, runs, failed={})
+    data = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    assert data["figure"] == "identification_top1"
+    assert 'no dlib: pip install "mi-lightning[judges]"' in data["headline_missing"]
+    (line_,) = data["series"]
+    assert [point["recognised"] for point in line_["points"]] == [None, None]
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    assert "The headline is missing" in page
+    assert "not blocked<small> by the inside evaluator only</small>" in page
+    assert "The headline is missing" in printed(plan, runs)
+    assert "by the inside evaluator" in printed(plan, runs)
+
+
+def printed(plan, runs) -> str:
+    console = Console(width=200, file=io.StringIO())
+    console.print(sweep_table(plan, runs))
+    return console.file.getvalue()
+
+
+def test_several_seeds_are_as_many_people_as_one(tmp_path):
+    """Three seeds of two people are two people: the interval is that of their means."""
+    seen, missed = (1.0, "recognised"), (0.0, "not_reconstructed")
+    pairs = ((seen, missed), (seen, seen), (seen, missed))
+    runs = [run_of(tmp_path, "a", "none", *pair, seed=seed) for seed, pair in enumerate(pairs)]
+    (point,) = series_of(plan_of("none"), runs)[0]["points"]
+    low, high = nested_interval([[1, 1, 1], [0, 1, 0]])
+    assert point["recognised"] == pytest.approx({"value": 4 / 6, "low": low, "high": high})
+    assert point["attack_failed"] == {"count": 0, "of": 6}

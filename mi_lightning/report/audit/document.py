@@ -36,8 +36,8 @@ def audit_document(
         title: Title of the audit.
         names: Name of each run; no two alike.
         runs: The runs, one or more.
-        controls: For the name of a run: further runs that are its controls, by the names of these, each one run or
-            several that share the people among them.
+        controls: For the name of a run: its controls that were run, by their names, each a run or the lines of its
+            people (``name``, ``recognised``) out of several; no lines for one that could not be run.
         folder: Folder of the audit; paths are relative to it.
         release_context: How the model is to be released, as the user states it.
 
@@ -98,7 +98,7 @@ def _versions(runs: Sequence[RunResults]) -> dict[str, str | None]:
 
 def _comparisons(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[str, Any]]:
     """Paired tests between all runs on the same people, corrected for how many there are."""
-    values = {name: hits(run) for name, run in zip(names, runs, strict=True)}
+    values = {name: hits(run.best) for name, run in zip(names, runs, strict=True)}
     found: list[dict[str, Any]] = []
     for a, b in combinations(names, 2):
         if values[a].keys() == values[b].keys() and headline_refusal(len(values[a])) is None:

@@ -12,8 +12,8 @@ import numpy as np
 from mi_lightning.report.results import RunResults
 from mi_lightning.stats import exact_interval, headline_refusal, nested_interval, runs_for_bound, worst_person_bound
 
-#: A control of one name is one run, or several that share the people among them.
-Control = RunResults | Sequence[RunResults]
+#: A control is a run, or lines of several runs that share the people among them, each with ``name`` and ``recognised``.
+Control = RunResults | Sequence[Mapping[str, Any]]
 
 #: Verdicts of which the share is told; that of ``recognised`` is a figure of its own.
 VERDICT_SHARES = ("fools_model_only", "attack_failed", "not_reconstructed", "not_judged")
@@ -66,19 +66,24 @@ def run_figures(name: str, run: RunResults, controls: Mapping[str, Control], fol
 
 def refusal(run: RunResults) -> str | None:
     """Why a run supports no headline: nobody judged it, or its people are too few; None if it does."""
-    if not hits(run):
+    if not hits(run.best):
         return run.data.get("recogniser_missing") or _UNJUDGED
-    return headline_refusal(len(hits(run)))
+    return headline_refusal(len(hits(run.best)))
 
 
-def hits(run: RunResults, figure: str = "recognised") -> dict[str, float]:
-    """A number of each person who has it, by name, in the row that the attack's own selection ranks first."""
-    return {row["name"]: float(row[figure]) for row in run.best if row.get(figure) is not None}
+def hits(rows: Sequence[Mapping[str, Any]], figure: str = "recognised") -> dict[str, float]:
+    """A number of each person who has it, by name.
+
+    Args:
+        rows: One line for each person, such as the row that the attack's own selection ranks first.
+        figure: The number.
+    """
+    return {row["name"]: float(row[figure]) for row in rows if row.get(figure) is not None}
 
 
 def _judged_people(run: RunResults) -> int:
     """People whom the recogniser judged; all where there was none."""
-    return len(hits(run)) or len(run.best)
+    return len(hits(run.best)) or len(run.best)
 
 
 def _settings(run: RunResults) -> dict[str, Any]:
@@ -109,22 +114,27 @@ def _ceiling(run: RunResults) -> dict[str, Any]:
     return {"ceiling": ceilings[named]["recognised"] if named else None, "ceiling_of": named}
 
 
-def _shares(run: RunResults, *, few: bool) -> dict[str, float | None]:
-    """Every share over people with its interval; null if they are too few."""
-    values = {key: hits(run, key) for key in _ROW_SHARES}
-    recognised, inside = values["recognised"], hits(run, "evaluator_top1")
+def people_of(run: RunResults) -> dict[str, dict[str, float]]:
+    """What each of :data:`SHARES` is the mean of: a number of each person for whom it is known, by name."""
+    values = {key: hits(run.best, key) for key in _ROW_SHARES}
+    inside = hits(run.best, "evaluator_top1")
     values["inside_top1"] = inside
     values["inside_false_positive_rate"] = {
-        name: inside[name] for name, hit in recognised.items() if not hit and name in inside
+        name: inside[name] for name, hit in values["recognised"].items() if not hit and name in inside
     }
     verdicts = {row["name"]: row["verdict"] for row in run.best if row.get("verdict") is not None}
     for verdict in VERDICT_SHARES:
         values[verdict] = {name: float(found == verdict) for name, found in verdicts.items()}
+    return values
+
+
+def _shares(run: RunResults, *, few: bool) -> dict[str, float | None]:
+    """Every share over people with its interval; null if they are too few."""
+    values = people_of(run)
+    judged = bool(values["recognised"])
     found: dict[str, float | None] = {}
     for key in SHARES:
-        shown = not few and (
-            bool(recognised) or key not in OUTSIDE_SHARES
-        )  # a 0 for want of a judge would say too much
+        shown = not few and (judged or key not in OUTSIDE_SHARES)  # a 0 for want of a judge would say too much
         found |= _with_interval(key, list(values[key].values()) if shown else [])
     return found
 
@@ -146,13 +156,9 @@ def _all_controls(run: RunResults, controls: Mapping[str, Control]) -> dict[str,
     return {**own, **controls}
 
 
-def control_hits(control: Control) -> dict[str, float]:
-    """Of each person: whether the recogniser names the person in a control; the mean where several runs have it."""
-    found: dict[str, list[float]] = {}
-    for run in [control] if isinstance(control, RunResults) else control:
-        for name, hit in hits(run).items():
-            found.setdefault(name, []).append(hit)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+def _control_hits(control: Control) -> dict[str, float]:
+    """Of each person: whether the recogniser names the person in a control."""
+    return hits(control.best if isinstance(control, RunResults) else control)
 
 
 def _share_of(control: Any) -> float | None:
@@ -160,7 +166,7 @@ def _share_of(control: Any) -> float | None:
     if isinstance(control, Mapping):
         share: float | None = control.get("recognised")
         return share
-    values = list(control_hits(control).values())
+    values = list(_control_hits(control).values())
     return float(np.mean(values)) if values else None
 
 
@@ -177,7 +183,7 @@ def _leak(run: RunResults, found: Mapping[str, Any], controls: Mapping[str, Cont
         "leak_low": None,
         "leak_high": None,
     }
-    own, other = hits(run), control_hits(controls[best]) if best in controls else {}
+    own, other = hits(run.best), _control_hits(controls[best]) if best in controls else {}
     if own.keys() == other.keys():
         difference = [[own[name] - other[name]] for name in own]
         leak["leak_low"], leak["leak_high"] = nested_interval(difference, bounds=(-1.0, 1.0))
@@ -186,7 +192,7 @@ def _leak(run: RunResults, found: Mapping[str, Any], controls: Mapping[str, Cont
 
 def _worst_person(run: RunResults) -> dict[str, Any]:
     """How often anybody could be recognised at most, on how many runs that rests, and how many would settle it."""
-    values = hits(run)
+    values = hits(run.best)
     if not values:
         return {"bound": None, "runs": 0, "runs_needed": None}
     bound = worst_person_bound([int(hit) for hit in values.values()], [1] * len(values))

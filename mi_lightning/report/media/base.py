@@ -145,5 +145,5 @@ class Media:
         """
 
     def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
-        """What a cell of the page shows of a reconstruction: ``picture``, ``closest``, ``stretch``, or ``sounds``; ``film``."""
+        """What a cell of the page shows: ``picture``, ``closest``, ``stretch``, or ``sounds``; and ``film``."""
         return {}

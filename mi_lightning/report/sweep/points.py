@@ -33,7 +33,7 @@ _PERSONAL = {
 
 def series_of(plan: SweepPlan, runs: Sequence[SweepRun]) -> list[dict[str, Any]]:
     """Numbers of every attack at every setting of the other axes: one point for each strength, and where it breaks."""
-    found = []
+    found: list[dict[str, Any]] = []
     kinds = {(run.attack, tuple(run.labels[axis.name] for axis in plan.axes[1:])): run for run in runs}
     order = {
         (attack, label): None for attack in plan.attacks for label in product(*(axis.labels for axis in plan.axes[1:]))

@@ -155,10 +155,12 @@ def test_a_control_that_was_run_gives_the_leak_an_interval(tmp_path):
         make_run(tmp_path / "half_0", hits_of(2, 20), names=names[:20]),
         make_run(tmp_path / "half_1", hits_of(0, 20), names=names[20:]),
     ]
-    controls = {"run": {"without_person": halves, "untrained": make_run(tmp_path / "u", hits_of(1))}}
+    rows = [row for half in halves for row in half.best]
+    controls = {"run": {"without_person": rows, "untrained": make_run(tmp_path / "u", hits_of(1)), "prior_alone": []}}
     run = make_run(tmp_path / "run", hits_of(28))
     found = audit_document("t", ["run"], [run], controls=controls, folder=tmp_path)["runs"][0]
-    assert found["controls"] == {"noise": 0.0, "mean_face": 0.025, "without_person": 0.05, "untrained": 0.025}
+    run_controls = {"without_person": 0.05, "untrained": 0.025, "prior_alone": None}
+    assert found["controls"] == {"noise": 0.0, "mean_face": 0.025} | run_controls
     assert found["best_control"] == {"name": "without_person", "recognised": 0.05}
     assert found["leak"] == pytest.approx(0.65)
     # 26 of 40 differ: the normal approximation of their share

@@ -110,8 +110,12 @@ class Browser:
     def click(self, selector: str) -> None:
         """Click in the middle of an element with the mouse."""
         x, y = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
-            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"""(() => {{
+            const element = document.querySelector({json.dumps(selector)});
+            element.scrollIntoView({{ block: "center", behavior: "instant" }});
+            const box = element.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];
+            }})()"""
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
@@ -151,11 +155,11 @@ def chromium(folder: Path) -> Iterator[Browser]:
     theirs_read, ours_write = os.pipe()
     flags = "--headless=new --remote-debugging-pipe --no-sandbox --disable-gpu --no-first-run --disable-dev-shm-usage"
     quiet = "--disable-background-networking --disable-component-update --disable-sync --no-default-browser-check"
+    profile = f"--user-data-dir={folder / 'profile'}"
     # the protocol's pipes are the file descriptors 3 and 4; above 9 while they are put there
     high = [os.dup2(each, 20 + place) for place, each in enumerate((theirs_read, theirs_write))]
     process = subprocess.Popen(
-        ["/bin/bash", "-c", f'exec "$0" {flags} {quiet} "$@" 3<&20 4>&21 20<&- 21>&-', CHROMIUM]
-        + [f"--user-data-dir={folder / 'profile'}", "about:blank"],
+        ["/bin/bash", "-c", f'exec "$0" {flags} {quiet} "$1" 3<&20 4>&21 20<&- 21>&-', CHROMIUM, profile],
         pass_fds=high,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -93,7 +93,7 @@ def test_a_judge_with_two_files(key, write):
 
 
 def test_a_missing_file(tmp_path, key):
-    with pytest.raises(MIError, match="cannot read .*gone.json"):
+    with pytest.raises(MIError, match=r"cannot read .*gone.json"):
         read_answers([tmp_path / "gone.json"], key)
 
 

@@ -185,5 +185,5 @@ def test_files_are_read_and_must_be_about_these_runs(tmp_path, key):
     other = recognise(write_run(tmp_path / "other", seed=5), {})
     with pytest.raises(InputError, match=r"the key of a study that asks about these runs, got .*, about run \(key\)"):
         judge_by_people([other], [path], key.path)
-    with pytest.raises(MIError, match="cannot read .*no.json"):
+    with pytest.raises(MIError, match=r"cannot read .*no.json"):
         judge_by_people([tmp_path / "run"], [path], tmp_path / "no.json")
