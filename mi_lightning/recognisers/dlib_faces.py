@@ -37,8 +37,8 @@ NETWORK = _weights(
 LANDMARKS = _weights(
     "shape_predictor_5_face_landmarks.dat", "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888"
 )
-# dlib finds faces of 80 pixels and more: a picture is doubled until its shorter side has this many
-_LEAST_SIDE = 150
+# dlib finds faces of 80 pixels and more: pictures that have none even with the border are doubled
+_LEAST_SIDE = 64
 # part of the shorter side by which a picture is continued on all sides: faces that fill a close-up are found then, too
 _BORDER = 0.25
 _PADDING = 0.25  # of the upright face that the network is shown, as it was trained
@@ -93,11 +93,15 @@ class DlibFaces(Recogniser):
         self.check()
         network = _network(NETWORK.checked())
         low, high = value_range
-        levels = [((sample - low) / (high - low) * 255).round().byte() for sample in samples]
-        faces, detected = zip(*(upright_face(picture) for picture in levels), strict=True)
-        pixels = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
-        vectors = torch.cat([network(part.float()) for part in pixels.split(_FACES_AT_ONCE)])
-        return Embeddings(vectors, torch.tensor(detected))
+        vectors: list[Tensor] = []
+        detected: list[bool] = []
+        for start in range(0, len(samples), _FACES_AT_ONCE):
+            part = samples[start : start + _FACES_AT_ONCE]
+            levels = [((sample - low) / (high - low) * 255).round().byte() for sample in part]
+            faces, seen = zip(*map(upright_face, levels), strict=True)
+            vectors.append(network(torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2).float()))
+            detected += seen
+        return Embeddings(torch.cat(vectors), torch.tensor(detected))
 
 
 def upright_face(picture: Tensor) -> tuple[NDArray[np.uint8], bool]:
