@@ -17,6 +17,7 @@ import os
 import statistics
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ from mi_lightning.cli.config import run_name
 from mi_lightning.cli.parser import MICLI
 from mi_lightning.judging.likeness import into_range, ssim
 from mi_lightning.report.results import read_results
+from mi_lightning.stats import nested_interval
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+#: By the outside recogniser, a number of each person; empty where runs were judged without one (rejudge.py does).
+OUTSIDE = ("recognised", "accepted_at_1_percent", "fools_model_only", "detected")
 SHOWN = (
     *(
         "evaluator_top1",
@@ -48,17 +52,22 @@ SHOWN = (
 )
 
 
-def fit(config: Path, split: int, folder: Path) -> Path:
+def fit(config: Path, split: int, folder: Path, root: Path | None = None) -> Path:
     """Train the classifier of a configuration on one split, unless that is done; return its checkpoint."""
     name = Path(str(yaml.safe_load(config.read_text())["checkpoint"])).name
     checkpoint = folder / f"split_{split}" / name
     if not checkpoint.is_file():
         flags = ["--data.split_seed", str(split), "--seed_everything", str(split), "--checkpoint", str(checkpoint)]
-        MICLI(["fit", "--config", str(config), *flags, "--trainer.logger", "false", *QUIET])
+        MICLI(["fit", "--config", str(config), *flags, *at(root), "--trainer.logger", "false", *QUIET])
     return checkpoint
 
 
-def invert(configs: list[str], split: int, folder: Path, evaluator: Path) -> dict[str, Any]:
+def at(root: Path | None) -> list[str]:
+    """Flags that name the folder of the photographs, where it is not the one of the configurations."""
+    return [] if root is None else ["--data.root", str(root)]
+
+
+def invert(configs: list[str], split: int, folder: Path, evaluator: Path, root: Path | None = None) -> dict[str, Any]:
     """Attack the classifier of one split by a target and an attack; return the summary of the results."""
     attacked = Path(yaml.safe_load(Path(configs[0]).read_text())["model"]["classifier_ckpt"]).name
     target = folder / f"split_{split}" / attacked
@@ -77,13 +86,15 @@ def invert(configs: list[str], split: int, folder: Path, evaluator: Path) -> dic
                     str(split),
                     "--model.seed",
                     str(split),
+                    *at(root),
                 ),
                 *("--model.classifier_ckpt", str(target), "--evaluator_ckpt", str(evaluator)),
                 *("--trainer.logger", yaml.safe_dump(logger), *QUIET),
             ],
             quiet=True,
         )
-    return dict(read_results(run).summary) | {"closer_to_own": closer_to_own(run)}
+    found = read_results(run)
+    return dict(found.summary) | {"closer_to_own": closer_to_own(run), "best": found.best}
 
 
 def closer_to_own(run: Path) -> float:
@@ -111,6 +122,29 @@ def spread(values: list[float]) -> str:
     return f"{statistics.fmean(values):.4g}{deviation}"
 
 
+def by_person(runs: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Mean over people of a number of the outside recogniser, and its 95% interval: people resampled with all splits.
+
+    Args:
+        runs: Summaries of the splits, with ``best``: the row of each person, the same people in the same order.
+        name: Its name in a row; ``fools_model_only`` is the share of that verdict.
+    """
+    rows = [[_number(row, name) for row in run["best"]] for run in runs]
+    values = np.array(rows, dtype=np.float64).T
+    if np.isnan(values).all():
+        return "–"
+    low, high = nested_interval(values)
+    return f"{np.nanmean(np.nanmean(values, 1)):.1%} ({low:.0%} to {high:.0%})"
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    verdict = row.get("verdict")
+    if name == "fools_model_only":
+        return None if verdict in (None, "not_judged") else float(verdict == name)
+    value: float | None = row.get(name)
+    return value
+
+
 def main() -> None:
     """Run all splits and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -128,6 +162,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=None, help="where checkpoints and runs go; a temporary folder if not given"
     )
+    parser.add_argument("--root", type=Path, default=None, help="folder of other photographs for `AttFaces` (yale.py)")
     parser.add_argument("--write", action="store_true", help=f"append the tables to {RESULTS.name}")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -138,18 +173,19 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     for split in args.splits:
         for config in (*args.fit, args.evaluator):
-            info = load_classifier(fit(config, split, folder)).training_info
+            info = load_classifier(fit(config, split, folder, args.root)).training_info
             errors.setdefault(config.stem, []).append(100 * (1 - info["test_accuracy"]))
             seconds.setdefault(config.stem, []).append(info["seconds"])
-        evaluator = fit(args.evaluator, split, folder)
+        evaluator = fit(args.evaluator, split, folder, args.root)
         for configs in args.invert:
-            found.setdefault(run_name(configs), []).append(invert(configs, split, folder, evaluator))
+            found.setdefault(run_name(configs), []).append(invert(configs, split, folder, evaluator, args.root))
     fits: list[tuple[str, ...]] = [("classifier", "test error, %", "each", "seconds to train")]
     for name, values in errors.items():
         fits.append((name, spread(values), ", ".join(f"{value:.2f}" for value in values), spread(seconds[name])))
-    attacks: list[tuple[str, ...]] = [("attack", *SHOWN)]
+    attacks: list[tuple[str, ...]] = [("attack", *OUTSIDE, *SHOWN)]
     for name, runs in found.items():
-        attacks.append((name, *(spread([float(run[key]) for run in runs]) for key in SHOWN)))
+        outside = (by_person(runs, key) for key in OUTSIDE)
+        attacks.append((name, *outside, *(spread([float(run[key]) for run in runs]) for key in SHOWN)))
     for rows in (fits, attacks):
         table = Table(*rows[0])
         for row in rows[1:]:

@@ -34,6 +34,13 @@ class InputError(MIError, ValueError):
         return type(self), (self.expected, self.got, self.field)
 
 
+class GateError(MIError):
+    """A gate fell: something was measured, and it is not what was asked for.
+
+    The message has one line for each reason. The command line prints them and exits with status 3.
+    """
+
+
 def root_error(error: BaseException) -> MIError | None:
     """Return the innermost error of ours in a chain: the command line's parts wrap what a constructor raises.
 

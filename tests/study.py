@@ -16,6 +16,18 @@ def write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(content))
 
 
+def change(path: str, **keys: Any) -> None:
+    """Change dotted keys (with `__`) of a configuration."""
+    content = yaml.safe_load(Path(path).read_text())
+    for key, value in keys.items():
+        *inner, last = key.split("__")
+        node = content
+        for part in inner:
+            node = node[part]
+        node[last] = value
+    write(Path(path), content)
+
+
 def write_faces(folder: Path) -> None:
     """Write stand-in faces: 4 people x 5 images of 8 x 6; a person's images are alike."""
     rng = np.random.default_rng(0)

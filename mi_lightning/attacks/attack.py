@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -205,7 +206,7 @@ class Attack:
         for report in engine.run(rows, self.report_every):
             if progress is not None:
                 progress(report)
-        result = engine.result
+        result = replace(engine.result, target_sha256=target.fingerprint() or "")
         if engine.failure is not None:
             engine.failure.found = result if len(result) else None
             raise engine.failure
@@ -255,8 +256,8 @@ def _describe_optimizer(make: OptimizerFactory) -> dict[str, Any]:
 
 
 def describe_part(part: object) -> dict[str, Any]:
-    """Return class and plain settings of a part, and those of its own parts."""
-    settings: dict[str, Any] = {}
+    """Return class and plain settings of a part, those of its own parts, and whether it knows other people."""
+    settings: dict[str, Any] = {"public": True} if getattr(part, "public", False) is True else {}
     own = dict(vars(part))
     if isinstance(part, nn.Module):
         own |= dict(part.named_children())

@@ -131,6 +131,7 @@ class Findings:
             queries=self._queries(rows, iterations),
             seconds=self._seconds[state.index],
             score=state.best_score.float().cpu().clone(),
+            best_iteration=state.best_iteration.cpu().clone(),
         )
 
     def _queries(self, rows: Rows, iterations: Tensor) -> Tensor:

@@ -55,11 +55,15 @@ class InversionResult:
     queries: Tensor
     seconds: Tensor
     score: Tensor = field(default_factory=lambda: torch.full((), torch.nan))  # filled in below
+    best_iteration: Tensor = field(default_factory=lambda: torch.tensor(-1))  # filled in below
+    target_sha256: str = ""
 
     def __post_init__(self) -> None:
         """Rank by the cost where nothing else is said."""
         if self.score.ndim == 0:
             object.__setattr__(self, "score", self.cost)
+        if self.best_iteration.ndim == 0:
+            object.__setattr__(self, "best_iteration", torch.full_like(self.label, -1))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -73,10 +77,12 @@ class InversionResult:
     def select(self, index: Tensor) -> InversionResult:
         """Return the chosen rows, in the order of ``index`` (int64, shape (K,))."""
         chosen = index.tolist()
-        parts: dict[str, Any] = {
-            name: value[index] if isinstance(value, Tensor) else tuple(value[i] for i in chosen)
-            for name, value in self.state_dict().items()
-        }
+        parts: dict[str, Any] = {}
+        for name, value in self.state_dict().items():
+            if isinstance(value, Tensor):
+                parts[name] = value[index]
+            else:  # names and reasons have one place a row, the digest is that of all
+                parts[name] = value if isinstance(value, str) else tuple(value[i] for i in chosen)
         return InversionResult(**parts)
 
     def best(self) -> InversionResult:
@@ -89,7 +95,7 @@ class InversionResult:
         return self.select(torch.tensor(list(keep.values()), dtype=torch.int64))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the fields by name: tensors, and tuples of text."""
+        """Return the fields by name: tensors, tuples of text, and the digest."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
@@ -113,6 +119,9 @@ class InversionResult:
         joined: dict[str, Any] = {}
         for each in fields(InversionResult):
             values = [getattr(part, each.name) for part in found]
-            tensors = isinstance(values[0], Tensor)
-            joined[each.name] = torch.cat(values) if tensors else tuple(item for value in values for item in value)
+            if isinstance(values[0], Tensor):
+                joined[each.name] = torch.cat(values)
+            else:
+                tuples = not isinstance(values[0], str)
+                joined[each.name] = tuple(item for value in values for item in value) if tuples else values[0]
         return InversionResult(**joined)

@@ -119,13 +119,14 @@ class RowState:
         gradient: Gradient of the total at the candidates, where it came with the evaluation.
         best_z: Candidate that the selection ranks first so far; with ``best_score``, ``best_total`` and
             ``best_identity_loss``, each of shape (R,).
+        best_iteration: Iteration that it came from, shape (R,), int64: 0 is x_0, -1 none yet.
         iteration: Number of the iteration that is running, or has just run; 0 is x_0.
         evaluated: Number of the last iterate that was evaluated; -1 before x_0 was.
     """
 
     __slots__ = (
-        "active", "best_identity_loss", "best_score", "best_total", "best_z", "evaluated", "gradient", "identity_loss",
-        "index", "iteration", "label", "rows", "stop_code", "stop_iteration", "total", "z",
+        "active", "best_identity_loss", "best_iteration", "best_score", "best_total", "best_z", "evaluated", "gradient",
+        "identity_loss", "index", "iteration", "label", "rows", "stop_code", "stop_iteration", "total", "z",
     )  # fmt: skip
 
     def __init__(self, rows: Rows, z: Tensor) -> None:
@@ -136,6 +137,7 @@ class RowState:
         self.active = torch.ones(count, dtype=torch.bool, device=device)
         self.stop_code = torch.zeros(count, dtype=torch.int64, device=device)
         self.stop_iteration = torch.zeros(count, dtype=torch.int64, device=device)
+        self.best_iteration = torch.full((count,), -1, dtype=torch.int64, device=device)
         self.total = self.identity_loss = self.best_score = infinite
         self.best_total = self.best_identity_loss = infinite
         self.best_z, self.gradient = z.clone(), None
@@ -163,6 +165,7 @@ class RowState:
         same = score is self.total
         self.best_total = self.best_score if same else torch.where(improved, self.total, self.best_total)
         self.best_identity_loss = torch.where(improved, self.identity_loss, self.best_identity_loss)
+        self.best_iteration.masked_fill_(improved, self.iteration)
         copy_rows_(self.best_z, z, improved)
         self.evaluated = self.iteration
         self.stop(self.total.isfinite().logical_not_(), "diverged")
@@ -215,7 +218,7 @@ class RowState:
 #: What lies on the device and has one place a row.
 _ON_DEVICE = (
     "label", "z", "active", "stop_code", "stop_iteration", "total", "identity_loss", "gradient", "best_z", "best_score",
-    "best_total", "best_identity_loss",
+    "best_total", "best_identity_loss", "best_iteration",
 )  # fmt: skip
 
 

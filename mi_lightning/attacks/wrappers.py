@@ -288,7 +288,8 @@ class Sliding(Wrapper):
             last = self._windows[-1]
             begun = last.candidate if self._begun is None else self._begun
             found = replace(last, candidate=begun, stop_reason=("target_error",) * len(last))
-            self._windows.append(replace(last, iterations=last.iterations * 0, seconds=last.seconds * 0))
+            nothing = {name: getattr(last, name) * 0 for name in ("iterations", "seconds", "best_iteration")}
+            self._windows.append(replace(last, **nothing))
         else:
             self._windows.append(found)
         over = engine.failure is not None or engine.stop_requested or "query_budget" in found.stop_reason
@@ -312,6 +313,7 @@ class Sliding(Wrapper):
             reconstruction=whole.space.decode(candidate.to(engine.problem.device)).float().cpu().clone(),
             iterations=torch.stack([part.iterations for part in self._windows]).sum(0),
             seconds=torch.stack([part.seconds for part in self._windows]).sum(0),
+            best_iteration=torch.stack([part.best_iteration for part in self._windows]).sum(0),
         )
         if not over and whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
             with engine.keep_what_was_found():

@@ -1,4 +1,4 @@
-"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report``, all from YAML.
+"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | verify | study``, all from YAML.
 
 What needs no torch is answered before torch is imported: a help text should not take five seconds.
 """
@@ -13,13 +13,14 @@ from importlib import import_module
 
 from mi_lightning import __version__
 from mi_lightning.cli.text import COMMANDS, help_text
-from mi_lightning.errors import InputError, root_error
+from mi_lightning.errors import GateError, InputError, root_error
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Exits with status 2 after one line on what was wrong, and with 130 after Ctrl-C.
+    Exits with status 2 after one line on what was wrong, with 3 after a line for each reason why a gate fell, and with
+    130 after Ctrl-C.
 
     Args:
         args: Arguments; those of the process if None.
@@ -28,15 +29,17 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         if not _answered(arguments):
             sleep_while_waiting()
-            import_module("mi_lightning.cli.runner").run(arguments)  # torch, Lightning and all that
+            import_module("mi_lightning.cli.runner").run(_gathered(arguments))  # torch, Lightning and all that
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         found = root_error(error)
         if found is None:
             raise
-        _tell(str(found))
-        sys.exit(2)
+        gate = isinstance(found, GateError)
+        for line in str(found).splitlines() if gate else [str(found)]:
+            _tell(line)
+        sys.exit(3 if gate else 2)
 
 
 def sleep_while_waiting() -> None:
@@ -46,6 +49,24 @@ def sleep_while_waiting() -> None:
     long. Read by OpenMP when torch is first imported; what is set by the user stays.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def _gathered(arguments: Sequence[str]) -> list[str]:
+    """Gather the gates: ``--fail-above`` may be given several times, and with a hyphen, as other programs have it.
+
+    Example:
+        >>> _gathered(["audit", "--fail-above", "recognised=0.2", "--fail_above=leak=0.1"])
+        ['audit', '--fail_above+=recognised=0.2', '--fail_above+=leak=0.1']
+    """
+    found: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name in ("--fail-above", "--fail_above"):
+            value = value if equals else next(rest, "")
+            argument = f"--fail_above+={value}"
+        found.append(argument)
+    return found
 
 
 def _answered(arguments: Sequence[str]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mi_lightning.cli.text import OF_A_RUN
+
 
 def plain(message: str, command: str = "", arguments: Sequence[str] = ()) -> str:
     r"""Say a message of jsonargparse in one short line that names the flag; one that is not known stays as it is.
@@ -36,6 +38,8 @@ def plain(message: str, command: str = "", arguments: Sequence[str] = ()) -> str
         if len(names) == kinds.count(", ") and set(names) <= {"int", "float", "bool"}:
             return f"expected {' or '.join(names)} or null, got {value} (--{key})"
     if found := re.fullmatch(r"the following arguments are required: (.+)", line):
+        if command in OF_A_RUN:
+            return f"expected the folder of a run or an audit, got none (mi-lightning {command} --help)"
         flags = " and ".join("--" + key.strip().removeprefix(f"{command}.") for key in found[1].split(","))
         return f"expected {flags}, or a --config that has them, got none (mi-lightning {command} --help)"
     return line

@@ -16,12 +16,14 @@ from mi_lightning.classifiers.base import Classifier
 from mi_lightning.cli.config import explain, run_name, with_configs_found
 from mi_lightning.cli.messages import plain
 from mi_lightning.cli.places import Places
-from mi_lightning.cli.text import COMMANDS, DESCRIPTION
+from mi_lightning.cli.text import COMMANDS, DESCRIPTION, MORE, OF_A_RUN
 from mi_lightning.commands import fit, invert, test
 from mi_lightning.commands.audit import audit
 from mi_lightning.commands.base import Runner
 from mi_lightning.commands.report import report
+from mi_lightning.commands.study import study
 from mi_lightning.commands.sweep.command import sweep
+from mi_lightning.commands.verify import verify
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.lightning.callbacks import Dashboard, ResultsWriter, WholeProgress
@@ -51,7 +53,13 @@ class MICLI(LightningCLI):
     models: ClassVar[dict[str, type[LightningModule]]] = {"fit": Classifier, "test": Classifier, "invert": Inversion}
 
     #: Commands that are functions.
-    functions: ClassVar[dict[str, Callable[..., None]]] = {"audit": audit, "sweep": sweep, "report": report}
+    functions: ClassVar[dict[str, Callable[..., None]]] = {
+        "audit": audit,
+        "sweep": sweep,
+        "report": report,
+        "verify": verify,
+        "study": study,
+    }
 
     trainer: InversionTrainer
 
@@ -91,8 +99,9 @@ class MICLI(LightningCLI):
     @staticmethod
     def _help(command: str) -> dict[str, Any]:
         """What the parser of a command says of it; the list of all flags would be a screen long."""
-        usage = f"mi-lightning {command} [--config FILE] [--FLAG VALUE ...]"
-        return {"usage": usage, "description": COMMANDS[command], "formatter_class": HelpFormatter}
+        usage = f"mi-lightning {command} {'RUN' if command in OF_A_RUN else '[--config FILE]'} [--FLAG VALUE ...]"
+        description = "\n\n".join(filter(None, (COMMANDS[command], MORE.get(command))))
+        return {"usage": usage, "description": description, "formatter_class": HelpFormatter}
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -151,7 +160,7 @@ class MICLI(LightningCLI):
             action.help = COMMANDS[action.dest]  # in place of the first line of Lightning's docstring
         for name, function in self.functions.items():
             subparser = self.init_parser(**self._help(name))
-            arguments = subparser.add_function_arguments(function, skip={"runner"})
+            arguments = subparser.add_function_arguments(function, skip={"runner"}, as_positional=name in OF_A_RUN)
             self._subcommand_method_arguments[name] = arguments
             self._subcommand_parsers[name] = subparser
             commands.add_subcommand(name, subparser, help=COMMANDS[name])
@@ -222,7 +231,7 @@ class MICLI(LightningCLI):
             if subcommand in self.functions:
                 config = self.config_init[subcommand]
                 arguments = {key: config[key] for key in self._subcommand_method_arguments[subcommand]}
-                if subcommand != "report":
+                if subcommand not in ("report", *OF_A_RUN):
                     arguments["runner"] = self.runner
                 self.functions[subcommand](**arguments)
                 return

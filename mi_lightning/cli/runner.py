@@ -16,6 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from mi_lightning.cli.config import find_config
 from mi_lightning.cli.parser import MICLI, run_logger
 from mi_lightning.commands.base import Attacked
+from mi_lightning.commands.sweep.grid import change
 from mi_lightning.commands.sweep.run import execute as execute_run
 from mi_lightning.errors import MIError, root_error
 
@@ -33,18 +34,32 @@ class CommandLine:
         """Make no parser yet."""
         self._reader: ConfigReader | None = None
 
-    def fit(self, config: str) -> None:
+    def fit(self, config: str, *, changes: Mapping[str, Any] | None = None) -> None:
         """Train and test a classifier, and save it."""
-        MICLI(["fit", "--config", config], runner=self)
+        MICLI(["fit", *self._flags("fit", [config], changes)], runner=self)
 
-    def invert(self, configs: Sequence[str], *, save_dir: Path, name: str, version: str | None = None) -> Attacked:
+    def invert(
+        self,
+        configs: Sequence[str],
+        *,
+        save_dir: Path,
+        name: str,
+        version: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Attacked:
         """Run an attack and write into ``save_dir/name/version_N``, or ``save_dir/name/version`` if that is given."""
         logger = yaml.safe_dump(run_logger(str(save_dir), name, version))
-        run = MICLI(["invert", *_flags(configs), f"--trainer.logger={logger}"], runner=self, quiet=True)
+        flags = self._flags("invert", configs, changes)
+        run = MICLI(["invert", *flags, f"--trainer.logger={logger}"], runner=self, quiet=True)
         return Attacked(Path(str(run.trainer.log_dir)), run.model.target, run.datamodule)
 
     def complete(
-        self, command: str, config: Sequence[str] | Mapping[str, Any], *, check: bool = False
+        self,
+        command: str,
+        config: Sequence[str] | Mapping[str, Any],
+        *,
+        check: bool = False,
+        changes: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return a configuration of ``fit`` or ``invert`` with the default of every key that it does not name.
 
@@ -52,12 +67,22 @@ class CommandLine:
             command: The command.
             config: Names of configurations, or the content of one.
             check: Whether to make the parts, too, which looks at their numbers but opens no file.
+            changes: Dotted keys of the complete configuration, and what they are set to before parts are made.
 
         Raises:
             MIError: If a key or a value is wrong.
         """
         self._reader = self._reader or ConfigReader()
+        if changes:
+            # the defaults of a part that is set come with the second reading
+            config = change(self._reader.complete(command, config), changes, "changes")
         return self._reader.complete(command, config, check=check)
+
+    def _flags(self, command: str, configs: Sequence[str], changes: Mapping[str, Any] | None) -> list[str]:
+        """The flags that name configurations; where these are changed, their content."""
+        if not changes:
+            return _flags(configs)
+        return ["--config", yaml.safe_dump(self.complete(command, configs, changes=changes), sort_keys=False)]
 
 
 class ConfigReader(MICLI):

@@ -9,10 +9,15 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mi_lightning.commands.base import Runner, console
+from mi_lightning.commands.controls import checked_controls, run_controls
 from mi_lightning.commands.fit import checkpoints_of, completed, fit_missing
+from mi_lightning.commands.gates import parse_gates, raise_breaches
 from mi_lightning.errors import InputError
 from mi_lightning.io import ensure_writable
-from mi_lightning.report import build_report, summary_table
+from mi_lightning.report import summary_table
+from mi_lightning.report.audit.whole import PAGE, assemble
+from mi_lightning.report.control_runs import write_controls
+from mi_lightning.report.formats import show
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,11 @@ def audit(
     pairs: list[dict[str, str | list[str]] | list[str]] | None = None,
     output: str = "lightning_logs/audit",
     title: str = "Model inversion audit",
+    controls: list[str] | None = None,
     refit: bool = False,
+    release_context: str | None = None,
+    fail_above: list[str] | None = None,
+    baseline: str | None = None,
 ) -> None:
     """Fit what has no checkpoint yet, invert, judge, and write one self-contained report.
 
@@ -54,12 +63,21 @@ def audit(
         pairs: Further runs: ``target`` and ``attack``, or a list of configurations that are read one after another.
         output: Folder of the runs and of ``report.html``.
         title: Title of the report.
+        controls: What each attack is run on once more, to see what it finds where there is nothing to find:
+            ``untrained``, a target that was never trained; ``without_person``, which trains each target twice more,
+            each time without half of the people. ``untrained`` alone if not given; none if empty.
         refit: Train again even where a checkpoint exists.
+        release_context: How the model is to be released and to whom, for the report.
+        fail_above: Gates ``FIGURE=BOUND`` or ``RUN:FIGURE=BOUND``, such as ``recognised=0.2``: a figure of
+            ``audit.json`` and what the upper end of its interval must not lie above. Exit status 3 if one falls.
+        baseline: Folder of an earlier audit, or its ``audit.json``: nothing may be worse than there, or exit status 3.
     """
     start = time.perf_counter()
     screen = console()
     folder = Path(output)
+    wanted = checked_controls(controls)
     planned = plan(targets or [], attacks or [], pairs or [])
+    gates = parse_gates(fail_above, baseline, names=[pair.name for pair in planned])
     checkpoints = checkpoints_of(classifiers or [], runner)
     for pair in planned:  # what is wrong with an attack is told before anything is trained
         completed(runner, "invert", pair.configs, pair.field, check=True)
@@ -69,9 +87,38 @@ def audit(
     for pair in planned:
         screen.print(f"[bold]invert[/] {' + '.join(pair.configs)}")
         runs.append(runner.invert(pair.configs, save_dir=folder, name=pair.name).folder)
-    build_report(runs, folder / "report.html", title=title)
-    screen.print(summary_table(runs))
-    screen.print(f"report: {folder / 'report.html'}   ({time.perf_counter() - start:.0f} s)")
+    controlled = {
+        pair.name: run_controls(runner, pair.name, pair.configs, run, wanted, output=folder, checkpoints=checkpoints)
+        for pair, run in zip(planned, runs, strict=True)
+    }
+    write_controls(folder, controlled)
+    named = {pair.name: run for pair, run in zip(planned, runs, strict=True)}
+    found = assemble(folder, named, title=title, release_context=release_context)
+    outcomes = gates.check(found.document, found.runs)
+    found.write(outcomes)
+    screen.print(summary_table(runs, names=list(named)))
+    tell(found.document)
+    screen.print(f"report: {folder / PAGE}   ({time.perf_counter() - start:.0f} s)")
+    raise_breaches(outcomes)
+
+
+def tell(document: Mapping[str, Any]) -> None:
+    """Print what an audit found: one sentence, and what each attack rests on."""
+    screen = console()
+    screen.print(f"\n[bold]{document['headline']['sentence']}[/]")
+    for run in document["runs"]:
+        best = run["best_control"]
+        beside = "" if best is None else f"; best control ({best['name'].replace('_', ' ')}) {best['recognised']:.1%}"
+        low, high = run["recognised_low"], run["recognised_high"]
+        if run["recognised"] is None:
+            screen.print(f"{run['name']}: not measured ({run['refused']})", markup=False)
+            continue
+        screen.print(
+            f"{run['name']}: recognised {run['recognised']:.1%} ({low:.1%} to {high:.1%}); ceiling "
+            f"{show(run['ceiling'], 'share')}, chance {show(run['chance'], 'share')}{beside}; fools the model only "
+            f"{show(run['fools_model_only'], 'share')}",
+            markup=False,
+        )
 
 
 def plan(targets: Sequence[str], attacks: Sequence[str], pairs: Sequence[Any]) -> list[Pair]:

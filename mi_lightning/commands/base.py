@@ -38,16 +38,49 @@ class Runner(Protocol):
     def worker(self) -> str:
         """``module:function`` that calls :func:`mi_lightning.commands.sweep.run.execute` in another process."""
 
-    def fit(self, config: str) -> None:
-        """Train and test a classifier, and save it."""
+    def fit(self, config: str, *, changes: Mapping[str, Any] | None = None) -> None:
+        """Train and test a classifier, and save it.
 
-    def invert(self, configs: Sequence[str], *, save_dir: Path, name: str, version: str | None = None) -> Attacked:
-        """Run an attack and write into ``save_dir/name/version_N``, or ``save_dir/name/version`` if that is given."""
+        Args:
+            config: Name of its configuration.
+            changes: Dotted keys of the complete configuration, and what they are set to.
+        """
+
+    def invert(
+        self,
+        configs: Sequence[str],
+        *,
+        save_dir: Path,
+        name: str,
+        version: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Attacked:
+        """Run an attack.
+
+        Args:
+            configs: Names of its configurations.
+            save_dir: Folder above that of the attack.
+            name: Name of the folder of the attack.
+            version: Name of the folder in it of this run; ``version_0``, ``version_1``, ... if None.
+            changes: Dotted keys of the complete configuration, and what they are set to.
+        """
 
     def complete(
-        self, command: str, config: Sequence[str] | Mapping[str, Any], *, check: bool = False
+        self,
+        command: str,
+        config: Sequence[str] | Mapping[str, Any],
+        *,
+        check: bool = False,
+        changes: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Return a configuration of ``fit`` or ``invert`` with all defaults; make its parts, too, if ``check``."""
+        """Return a configuration of ``fit`` or ``invert`` with all defaults; make its parts, too, if ``check``.
+
+        Args:
+            command: The command.
+            config: Names of configurations, or the content of one.
+            check: Whether to make the parts.
+            changes: Dotted keys of the complete configuration, and what they are set to before parts are made.
+        """
 
 
 def console() -> Console:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
 from mi_lightning.commands.base import console
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import summary_table
+from mi_lightning.report.manifest import write_manifest
 
 _PRECISIONS = ("32-true", "64-true")
 
@@ -24,7 +27,10 @@ def before(trainer: InversionTrainer) -> None:
 
 
 def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = False) -> None:
-    """Say what was found and where it lies.
+    """Write the manifest of the run's folder, say what was found and where it lies.
+
+    Lightning has closed the loggers by now: nothing is written into the folder after the manifest. There is none for a
+    folder that is not the run's own, as without a logger.
 
     Args:
         trainer: What ran the attack.
@@ -33,10 +39,14 @@ def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = Fals
 
     Raises:
         KeyboardInterrupt: If the attack was interrupted.
+        MIError: If the manifest cannot be written.
     """
     folder = trainer.log_dir  # asked for on every process: they agree on it by talking
-    if trainer.is_global_zero and folder is not None and not quiet:
-        show_run(Path(folder))
+    if trainer.is_global_zero and folder is not None:
+        if (Path(folder) / "results.json").is_file() and isinstance(trainer.logger, TensorBoardLogger | CSVLogger):
+            write_manifest(folder)
+        if not quiet:
+            show_run(Path(folder))
     if inversion.stop_requested:
         raise KeyboardInterrupt
 

@@ -13,6 +13,7 @@ from mi_lightning.data.speech import (
     SyntheticVoices,
     Timit,
 )
+from mi_lightning.data.without import WithoutPeople
 
 __all__ = [
     "AttFaces",
@@ -26,6 +27,7 @@ __all__ = [
     "SpeakerFolder",
     "SyntheticVoices",
     "Timit",
+    "WithoutPeople",
     "modality_of",
     "split_per_person",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mi_lightning.judging.image import ReconstructionMSE, ReconstructionNRMSE, ReconstructionPSNR, ReconstructionSSIM
-from mi_lightning.judging.judge import Judge, Judgement
+from mi_lightning.judging.inside import EvaluatorAccuracy, Identification
+from mi_lightning.judging.judge import Judge
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.judging.make import judge, make_judge
 from mi_lightning.judging.speech_judge import SpeechJudge
-from mi_lightning.judging.verdicts import EvaluatorAccuracy, Identification
 
 __all__ = [
     "EvaluatorAccuracy",

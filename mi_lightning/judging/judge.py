@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,57 +16,15 @@ from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.judging import likeness
-from mi_lightning.judging.verdicts import features_and_logits, nearest_person, person_means, top_k_hits
+from mi_lightning.judging.inside import features_and_logits, nearest_person, person_means, top_k_hits
+from mi_lightning.judging.judgement import Judgement, best_rows, summarise
+from mi_lightning.judging.outside import OutsideJudge, UnfitRecogniserError
+from mi_lightning.judging.verdicts import verdicts_of
+from mi_lightning.recognisers import Recogniser
+
+_NOBODY = "no recogniser was asked"
 
 _PAIRS = 128  # pairs of images compared at once: the intermediate images of SSIM stay within some 50 MB
-
-
-_HITS = ("_top1", "_top5", "_right")  # what the names of shares of hits end with; every other number is a mean
-
-
-@dataclass(frozen=True, repr=False)
-class Judgement:
-    """What a :class:`Judge` says of an attack. What could not be judged (no evaluator, no data) is left out.
-
-    Attributes:
-        per_row: Numbers of each row of the attack, each of shape (R,): ``confidence`` (the target's, in the label);
-            ``evaluator_top1``, ``evaluator_top5`` (1 if the evaluator names the person), ``evaluator_confidence`` (in
-            the person), ``identification_top1`` (1 if the person is nearest in the evaluator's feature space);
-            ``mse``, ``nrmse``, ``psnr``, ``ssim`` against the mean of the person's training images, and the same with
-            ``_best`` against the one training image of the person that is most like the reconstruction.
-        summary: Over the best restart of each label: the shares of hits under their own names, and the mean of every
-            other number under ``<name>_mean``.
-        controls: The same numbers for ``noise`` (uniform over the input range), ``mean_face`` (the mean of all
-            training images, the same for everybody) and ``shuffled`` (the reconstructions, each taken for somebody
-            else). The evaluator must not do much better than chance on them.
-        chance: What guessing would give for the shares.
-        evaluator_guess: Class that the evaluator names, shape (R,), int64; -1 for a reconstruction that is not finite.
-        best_match: Which training image is most like the reconstruction, shape (R,), int64, an index into ``train_x``;
-            by SSIM (by MSE where the inputs are no images), -1 if the person has none.
-        reference_mean: Mean of the training images of the row's person, shape (R, *input_shape).
-        reference_best: The training image ``best_match``, shape (R, *input_shape).
-        real: Real speech of the row's speaker, shape (R, 1, samples); None for pictures.
-        vocoded: Reconstructions after the vocoder, shape (R, 1, samples); None for pictures.
-        class_names: Name of each class, for ``evaluator_guess``.
-        description: Who judged: ``evaluator`` and ``data``, plain values.
-    """
-
-    per_row: Mapping[str, Tensor]
-    summary: Mapping[str, float]
-    controls: Mapping[str, Mapping[str, float]]
-    chance: Mapping[str, float]
-    evaluator_guess: Tensor | None = None
-    best_match: Tensor | None = None
-    reference_mean: Tensor | None = None
-    reference_best: Tensor | None = None
-    real: Tensor | None = None
-    vocoded: Tensor | None = None
-    class_names: tuple[str, ...] = ()
-    description: Mapping[str, Any] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        """Give the summary in one line; rows, controls and references are many numbers."""
-        return f"Judgement({', '.join(f'{name}={value:.3f}' for name, value in self.summary.items())})"
 
 
 @dataclass(frozen=True)
@@ -81,22 +39,8 @@ class _Scores:
         return {name: value[rows] for name, value in self.per_row.items()}
 
 
-def best_rows(result: InversionResult) -> Tensor:
-    """Indices of the rows that ``result.best()`` keeps, one per label, shape (L,), int64."""
-    best = result.best()
-    pairs = torch.stack((result.label, result.restart), 1)
-    chosen = torch.stack((best.label, best.restart), 1)
-    return (pairs[None] == chosen[:, None]).all(2).int().argmax(1)
-
-
-def summarise(per_row: Mapping[str, Tensor]) -> dict[str, float]:
-    """Means over rows: shares of hits keep their name, other numbers get ``_mean``."""
-    titles = {name: name if name.endswith(_HITS) else f"{name}_mean" for name in per_row}
-    return {titles[name]: float(value.double().mean()) for name, value in per_row.items()}
-
-
 class Judge:
-    """Judges attacks by an inside evaluator and by photographs that no attack has seen.
+    """Judges attacks by a recogniser that never met these people, by an inside evaluator, and by photographs.
 
     Training features and means are computed on first use and kept, and so is the last judgement, so that several
     callbacks can ask for it.
@@ -104,6 +48,8 @@ class Judge:
     Args:
         evaluator: Inside evaluator, a classifier of the same people; only image metrics without it.
         references: Data that the target was trained on; only the evaluator's verdict without it.
+        recogniser: Outside judge, trained on other people; asked where there are references.
+        recogniser_missing: Why there is none.
         seed: Seed of the noise images and of the shuffled labels.
 
     Raises:
@@ -116,7 +62,13 @@ class Judge:
     likeness: ClassVar[tuple[str, ...]] = ("mse", "nrmse", "psnr", "ssim")
 
     def __init__(
-        self, evaluator: Classifier | None = None, references: PersonDataModule | None = None, *, seed: int = 0
+        self,
+        evaluator: Classifier | None = None,
+        references: PersonDataModule | None = None,
+        *,
+        recogniser: Recogniser | None = None,
+        recogniser_missing: str | None = None,
+        seed: int = 0,
     ) -> None:
         known = evaluator if evaluator is not None else references
         if known is None:
@@ -139,6 +91,8 @@ class Judge:
         self.class_names: tuple[str, ...] = tuple(known.class_names)
         self.num_classes: int = known.num_classes
         self.measures = likeness.defined_for(self.likeness, self.input_shape)
+        self.outside = None if recogniser is None or references is None else OutsideJudge(recogniser, references)
+        self.missing = None if self.outside is not None else recogniser_missing or _NOBODY
         self._last: tuple[InversionResult, Judgement] | None = None
 
     @cached_property
@@ -191,6 +145,52 @@ class Judge:
         """Say who judges: ``evaluator`` (class, SHA-256 of the weights, test accuracy) and ``data``, or null."""
         return dict(self._description)
 
+    def _completed(
+        self,
+        judgement: Judgement,
+        result: InversionResult,
+        seen: Tensor,
+        controls: Sequence[tuple[str, Tensor, Tensor]],
+    ) -> Judgement:
+        """Add what the recogniser says of the controls and of the rows that are ranked first, and the verdicts.
+
+        Args:
+            judgement: What everybody else says.
+            result: What was found.
+            seen: It in the input range, shape (R, *input_shape).
+            controls: Name, samples and labels of each.
+        """
+        chosen = best_rows(result)
+        told: dict[str, Any] = {"recogniser": None, "recogniser_missing": self.missing}
+        added: dict[str, Any] = {}
+        per_row = dict(judgement.per_row)
+        if self.outside is not None:
+            try:
+                opinion = self.outside.ask(seen[chosen], result.label[chosen])
+                length = seen.shape[-1]
+                guess = torch.full((len(result),), -1)
+                guess[chosen] = opinion.guess
+                for name, value in opinion.scores.items():
+                    per_row[name] = torch.full((len(result),), torch.nan)
+                    per_row[name][chosen] = value
+                ceiling = self.outside.ceiling(length, averages=self.averages)
+                added = {
+                    "recogniser_guess": guess,
+                    "summary": {**judgement.summary, **summarise(opinion.scores)},
+                    "controls": {
+                        name: {**judgement.controls[name], **summarise(self.outside.ask(samples, label).scores)}
+                        for name, samples, label in controls
+                    },
+                    "ceiling": {name: summarise(scores) for name, scores in ceiling.items()},
+                    "chance": {**judgement.chance, **self.outside.chance},
+                }
+                told["recogniser"] = self.outside.describe(length)
+            except UnfitRecogniserError as unfit:  # it would be believed where it says that nobody is recognised
+                told["recogniser_missing"] = str(unfit)
+        verdicts = verdicts_of(result, per_row, told["recogniser_missing"])
+        description = {**judgement.description, **told}
+        return replace(judgement, per_row=per_row, verdicts=verdicts, description=description, **added)
+
     def judge(self, result: InversionResult) -> Judgement:
         """Judge an attack.
 
@@ -214,7 +214,8 @@ class Judge:
         seen = likeness.into_range(result.reconstruction.float(), self.input_range)
         images, labels = [seen], [result.label]
         sections = {"rows": len(result)}
-        for name, image, of in self._controls(seen[chosen], label):
+        controls = self._controls(seen[chosen], label)
+        for name, image, of in controls:
             images.append(image)
             labels.append(of)
             sections[name] = len(of)
@@ -238,6 +239,7 @@ class Judge:
             class_names=self.class_names,
             description=self.describe(),
         )
+        judgement = self._completed(judgement, result, seen, controls)
         self._last = (result, judgement)
         return judgement
 

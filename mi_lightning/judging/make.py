@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -11,31 +13,80 @@ from mi_lightning.checkpoint import weights_digest
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import Kind, Modality, PersonDataModule, modality_of
 from mi_lightning.errors import InputError
-from mi_lightning.judging.judge import Judge, Judgement
+from mi_lightning.judging.judge import Judge
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.judging.speech_judge import SpeechJudge
+from mi_lightning.recognisers import MissingRecogniserError, Recogniser, default_recogniser
 from mi_lightning.targets.base import Target
 
 Attacked = Target | Classifier | None
 
 
-def _of_inputs(
-    evaluator: Classifier | None, references: PersonDataModule | None, _attacked: Attacked, _vocoder: nn.Module | None
-) -> Judge:
-    return Judge(evaluator, references)
+def _of_inputs(of: Judges) -> Judge:
+    return Judge(of.evaluator, of.references, recogniser=of.recogniser, recogniser_missing=of.missing)
 
 
-def _of_voices(
-    evaluator: Classifier | None, references: PersonDataModule | None, attacked: Attacked, vocoder: nn.Module | None
-) -> Judge:
-    return SpeechJudge(evaluator, references, target=attacked, vocoder=vocoder)
+def _of_voices(of: Judges) -> Judge:
+    return SpeechJudge(
+        of.evaluator,
+        of.references,
+        recogniser=of.recogniser,
+        recogniser_missing=of.missing,
+        target=of.attacked,
+        vocoder=of.vocoder,
+    )
+
+
+@dataclass(frozen=True)
+class Judges:
+    """What a judge is made of: evaluator, references, recogniser or why there is none, what was attacked, vocoder."""
+
+    evaluator: Classifier | None
+    references: PersonDataModule | None
+    recogniser: Recogniser | None
+    missing: str | None
+    attacked: Attacked = None
+    vocoder: nn.Module | None = None
 
 
 #: Who judges inputs of each kind; a judge's class says by which measures of likeness (`Judge.likeness`).
-JUDGES: Mapping[Kind, Callable[[Classifier | None, PersonDataModule | None, Attacked, nn.Module | None], Judge]] = {
+JUDGES: Mapping[Kind, Callable[[Judges], Judge]] = {
     "picture": _of_inputs,
     "sound": _of_voices,
     "other": _of_inputs,
 }
+
+#: Which recogniser is asked: this one; the one that serves this kind of inputs, if it is installed; none.
+Choice = Recogniser | Literal["auto"] | None
+
+
+def choose_recogniser(choice: Choice, kind: Kind) -> tuple[Recogniser | None, str | None]:
+    """Return the recogniser to ask, and if there is none why.
+
+    Args:
+        choice: ``"auto"`` takes the one that serves these inputs, and does without where its package is not installed.
+        kind: Kind of the inputs.
+
+    Raises:
+        InputError: If it does not take such inputs.
+        MissingRecogniserError: If the one that was named is not installed.
+        MIError: If its weights are not those that are known.
+    """
+    if choice is None:
+        return None, "no recogniser was wanted"
+    if choice != "auto":
+        if choice.kind not in (None, kind):
+            raise InputError(f"a recogniser of a {kind}", f"{type(choice).__name__}, of a {choice.kind}", "recogniser")
+        choice.check()
+        return choice, None
+    found = default_recogniser(kind)
+    if found is None:
+        return None, f"no recogniser comes for inputs that are neither pictures nor sounds: name an Embedder ({kind})"
+    try:
+        found.check()
+    except MissingRecogniserError as missing:
+        return None, str(missing)
+    return found, None
 
 
 def make_judge(
@@ -44,6 +95,7 @@ def make_judge(
     datamodule: PersonDataModule | None = None,
     evaluator: Classifier | None = None,
     evaluator_name: str = "",
+    recogniser: Choice = "auto",
     vocoder: nn.Module | None = None,
     open_classifier: Classifier | None = None,
 ) -> Judge | None:
@@ -54,6 +106,7 @@ def make_judge(
         datamodule: Data that the target was trained on: the references.
         evaluator: Inside evaluator, a classifier of the same people.
         evaluator_name: What to call it in errors: its checkpoint.
+        recogniser: Outside judge, trained on other people; see :func:`choose_recogniser`.
         vocoder: What voices pass through before they are judged once more; Griffin-Lim if None.
         open_classifier: The classifier behind a target that hides it: the attacker is kept from it, the judge of
             voices need not be.
@@ -63,15 +116,15 @@ def make_judge(
 
     Raises:
         InputError: If the evaluator has the target's weights, or evaluator or references have another shape, other
-            people or another split than the target was trained with. Its field is ``"evaluator_ckpt"`` or ``"data"``.
+            people or another split than the target was trained with, or the evaluator was trained on what the target
+            answered. Its field is ``"evaluator_ckpt"``, ``"data"`` or ``"recogniser"``.
+        MIError: If the recogniser cannot be used.
     """
     if datamodule is None and evaluator is None:
         return None
     trained = target.describe().get("training", {}).get("data")
     if evaluator is not None:
-        if weights_digest(evaluator) == target.fingerprint():
-            got = f"{evaluator_name or type(evaluator).__name__}, which has the target's weights"
-            raise InputError("an evaluator that is independent of the target", got, "evaluator_ckpt")
+        refuse_relative(evaluator, target.fingerprint(), "evaluator_ckpt", name=evaluator_name)
         _same_people(target, evaluator, "evaluator_ckpt")
         same_split(trained, evaluator.training_info.get("data"), "evaluator_ckpt")
     if datamodule is not None:
@@ -80,30 +133,64 @@ def make_judge(
         _same_people(target, datamodule, "data")
         same_split(trained, datamodule.describe(), "data")
     attacked = target if open_classifier is None else open_classifier
+    kind = _modality(datamodule, target).kind
+    chosen, missing = (None, None) if datamodule is None else choose_recogniser(recogniser, kind)
     try:
-        return JUDGES[_modality(datamodule, target).kind](evaluator, datamodule, attacked, vocoder)
+        return JUDGES[kind](Judges(evaluator, datamodule, chosen, missing, attacked, vocoder))
     except InputError as error:  # the judge knows its own arguments, the caller these
         field = {"evaluator": "evaluator_ckpt", "references": "data"}.get(error.field, error.field)
         raise InputError(error.expected, error.got, field) from error
 
 
+def refuse_relative(evaluator: Classifier, target_sha256: str | None, field: str, *, name: str = "") -> None:
+    """Refuse an evaluator that is the target, or that was trained on what the target answered.
+
+    Args:
+        evaluator: Inside evaluator. One that was distilled from a model names the digest of its weights as
+            ``training_info["teacher_sha256"]``.
+        target_sha256: Digest of the target's weights, as ``Target.fingerprint`` gives it; nothing is refused without.
+        field: Argument that gave the evaluator.
+        name: What to call it in the error.
+
+    Raises:
+        InputError: If it is one of these.
+    """
+    if not target_sha256:
+        return
+    who = name or type(evaluator).__name__
+    expected = "an evaluator that is independent of the target"
+    if weights_digest(evaluator) == target_sha256:
+        raise InputError(expected, f"{who}, which has the target's weights", field)
+    if evaluator.training_info.get("teacher_sha256") == target_sha256:
+        raise InputError(expected, f"{who}, which was trained on the target's answers", field)
+
+
 def judge(
-    result: InversionResult, references: PersonDataModule | None = None, evaluator: Classifier | None = None
+    result: InversionResult,
+    references: PersonDataModule | None = None,
+    evaluator: Classifier | None = None,
+    recogniser: Choice = "auto",
 ) -> Judgement:
     """Judge what an attack found.
 
     Args:
         result: What it found.
         references: Data that the target was trained on; set up if they are not yet.
-        evaluator: Inside evaluator, a classifier of the same people. That it is not the target cannot be seen here.
+        evaluator: Inside evaluator, a classifier of the same people.
+        recogniser: Outside judge, trained on other people; asked where there are references
+            (:func:`choose_recogniser`).
 
     Returns:
         Numbers for each row, for the whole attack, and for the controls; see `Judgement`.
 
     Raises:
         InputError: If neither is given, or evaluator, references and result do not fit each other: other people,
-            another shape, or an evaluator that was trained on another split, whose training images it would know.
+            another shape, an evaluator that was trained on another split, whose training images it would know, or one
+            that is the target or was trained on its answers.
+        MIError: If the recogniser cannot be used.
     """
+    if evaluator is not None:
+        refuse_relative(evaluator, result.target_sha256, "evaluator")
     if references is not None:
         references.prepare_data()
         references.setup("fit")
@@ -112,7 +199,9 @@ def judge(
     by = references if references is not None else evaluator
     if by is None:
         raise InputError("references or an evaluator to judge by", None, "references")
-    return JUDGES[_modality(references, by).kind](evaluator, references, None, None).judge(result)
+    kind = _modality(references, by).kind
+    chosen, missing = (None, None) if references is None else choose_recogniser(recogniser, kind)
+    return JUDGES[kind](Judges(evaluator, references, chosen, missing)).judge(result)
 
 
 def _modality(datamodule: PersonDataModule | None, known: Target | Classifier | PersonDataModule) -> Modality:

@@ -19,10 +19,12 @@ from mi_lightning.data.base import SPEECH_RATE, PersonDataModule
 from mi_lightning.data.speech import SpeakerDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.judging import likeness
-from mi_lightning.judging.judge import Judge, Judgement, best_rows, summarise
+from mi_lightning.judging.inside import nearest_person, person_means, top_k_hits
+from mi_lightning.judging.judge import Judge
+from mi_lightning.judging.judgement import Judgement, best_rows, summarise
 from mi_lightning.judging.sex import infer_sex
-from mi_lightning.judging.verdicts import nearest_person, person_means, top_k_hits
 from mi_lightning.nn.vocoder import GriffinLimVocoder, same_loudness
+from mi_lightning.recognisers import Recogniser
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.defenses.base import Defense
 
@@ -56,6 +58,8 @@ class SpeechJudge(Judge):
     Args:
         evaluator: Inside evaluator, a speaker model of the same people.
         references: Speech of these.
+        recogniser: Outside judge, trained on other people.
+        recogniser_missing: Why there is none.
         target: What was attacked, or its classifier, whose verdict is then that without defenses; where neither can be
             seen, its verdict and numbers about d-vectors are left out.
         vocoder: What voices pass through, (N, 1, samples) to the same shape; Griffin-Lim on the mel scale if None.
@@ -70,11 +74,13 @@ class SpeechJudge(Judge):
         evaluator: Classifier | None = None,
         references: PersonDataModule | None = None,
         *,
+        recogniser: Recogniser | None = None,
+        recogniser_missing: str | None = None,
         target: Target | Classifier | None = None,
         vocoder: nn.Module | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(evaluator, references, seed=seed)
+        super().__init__(evaluator, references, recogniser=recogniser, recogniser_missing=recogniser_missing, seed=seed)
         self.target = target
         rates = {
             int(part.sample_rate)
@@ -199,14 +205,12 @@ class SpeechJudge(Judge):
             repeated, _ = self._voices(waves.repeat(1, 1, times), label)
             per_row |= {f"repeated_{name}": value for name, value in repeated.items()}
         per_row = {"confidence": result.confidence.float()} | per_row
+        controls = self._controls(waves[chosen], label[chosen])
         real = None if self._speech is None else self.real_speech(label, waves.shape[-1])
         judgement = Judgement(
             per_row=per_row,
             summary=summarise({name: value[chosen] for name, value in per_row.items()}),
-            controls={
-                name: summarise(self._voices(control, of)[0])
-                for name, control, of in self._controls(waves[chosen], label[chosen])
-            },
+            controls={name: summarise(self._voices(control, of)[0]) for name, control, of in controls},
             chance=self._chance(),
             evaluator_guess=guess,
             real=real,
@@ -214,6 +218,7 @@ class SpeechJudge(Judge):
             class_names=self.class_names,
             description=self.describe(),
         )
+        judgement = self._completed(judgement, result, waves, controls)
         self._last = (result, judgement)
         return judgement
 

@@ -1,172 +1,158 @@
-"""Whom does an inside evaluator see in a reconstruction?"""
+"""One verdict for each person and run, each with its reason: a failed attack is never taken for a safe model."""
 
 from __future__ import annotations
 
-import torch
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from torch import Tensor
-from torch.nn.functional import normalize
-from torchmetrics import Metric
 
-from mi_lightning.classifiers.base import Classifier
-from mi_lightning.errors import InputError
+from mi_lightning.attacks.result import InversionResult
 
-_BATCH = 128  # images in a forward pass: a convolutional evaluator holds some 100 kB of activations for each
+#: Every verdict.
+VERDICTS = ("attack_failed", "recognised", "fools_model_only", "not_reconstructed", "not_judged")
+
+#: How they are called where people read them.
+TITLES: Mapping[str, str] = {
+    "attack_failed": "attack failed",
+    "recognised": "recognised",
+    "fools_model_only": "fools the model only",
+    "not_reconstructed": "not reconstructed",
+    "not_judged": "not judged",
+}
+
+SURE = 0.9  # confidence from which a target that is shown nobody's likeness counts as fooled
+
+#: Why a row ended before it could stop by itself, in words.
+_CUT_SHORT: Mapping[str, str] = {
+    "diverged": "the attack diverged",
+    "interrupted": "the attack was interrupted",
+    "query_budget": "the query budget was gone",
+    "target_error": "the target failed",
+}
 
 
-@torch.no_grad()
-def features_and_logits(evaluator: Classifier, x: Tensor, *, batch_size: int = _BATCH) -> tuple[Tensor, Tensor]:
-    """Features and logits of all samples by one pass through the evaluator, in evaluation mode and without gradients.
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one reconstruction.
 
-    Args:
-        evaluator: Classifier on any device; its mode is left as it was.
-        x: Samples ``(N, *input_shape)``, N >= 1, on any device.
-        batch_size: Samples in a forward pass.
-
-    Returns:
-        Features ``(N, F)`` and logits ``(N, C)``, float32, on the CPU.
-
-    Raises:
-        InputError: If the samples have another shape than the evaluator's input, or there are none.
+    Attributes:
+        kind: One of :data:`VERDICTS`.
+        reason: Why, in a sentence without its full stop.
     """
-    if x.shape[1:] != evaluator.input_shape or not len(x):
-        raise InputError(f"one or more samples of shape {evaluator.input_shape} for the evaluator", tuple(x.shape))
-    weight = next(evaluator.parameters())
-    training = evaluator.training
-    evaluator.eval()
-    try:
-        parts = []
-        for chunk in x.split(batch_size):
-            features = evaluator.features(chunk.to(device=weight.device, dtype=weight.dtype))
-            parts.append((features.flatten(1).float().cpu(), evaluator.head(features).float().cpu()))
-    finally:
-        evaluator.train(training)
-    return torch.cat([features for features, _ in parts]), torch.cat([logits for _, logits in parts])
+
+    kind: str
+    reason: str
 
 
-def top_k_hits(logits: Tensor, label: Tensor, k: int) -> Tensor:
-    """Whether the label is among the k classes of greatest logit.
+@dataclass(frozen=True)
+class Facts:
+    """What a verdict rests on; None where it was not measured.
+
+    Attributes:
+        finite: Whether the reconstruction holds numbers only.
+        best_iteration: Iteration that it came from; 0 is where the attack began, -1 not known.
+        stop_reason: Why the row stopped.
+        confidence: How sure the target is of the label, in [0, 1].
+        recognised: Whether the recogniser names the person first.
+        rank: Place of the person among those whom it knows, from 1.
+        accepted: Whether it would let the reconstruction in as the person, where 1% of impostors get in.
+        inside: Whether the inside evaluator names the person.
+        missing: Why no recogniser was asked.
+    """
+
+    finite: bool
+    best_iteration: int
+    stop_reason: str
+    confidence: float
+    recognised: bool | None = None
+    rank: int | None = None
+    accepted: bool | None = None
+    inside: bool | None = None
+    missing: str | None = None
+
+
+def verdict_of(facts: Facts) -> Verdict:
+    """Say what came of one attack on one person, by the first rule that fits.
+
+    *Attack failed*: there is no usable iterate, or the attack ended before its end and nothing came of it; nothing
+    follows for the model. *Recognised*: somebody who never met the model names the person. *Fools the model only*: the
+    target (at least 0.9 sure) or an inside evaluator takes it for the person, and nobody else. *Not reconstructed*:
+    this attack, run to its end, found nothing. *Not judged*: nobody could tell.
 
     Args:
-        logits: Shape (R, C). A row that is not finite names nobody.
-        label: Shape (R,), int64.
-        k: Names that the classifier may give; all of them if C is less.
-
-    Returns:
-        1 or 0 per row, shape (R,), float32.
+        facts: What was measured.
 
     Example:
-        >>> top_k_hits(torch.tensor([[0.1, 0.9], [0.1, 0.9]]), torch.tensor([0, 1]), 1)
-        tensor([0., 1.])
+        >>> verdict_of(Facts(finite=True, best_iteration=0, stop_reason="stagnation", confidence=0.02)).kind
+        'attack_failed'
     """
-    top = logits.topk(min(k, logits.shape[1])).indices
-    return ((top == label[:, None]).any(1) & logits.isfinite().all(1)).float()
+    if not facts.finite:
+        return Verdict("attack_failed", "what was found are no numbers")
+    if facts.best_iteration == 0:
+        return Verdict("attack_failed", _never_moved(facts))
+    if facts.recognised is None:
+        if facts.missing is None:
+            return Verdict("not_judged", "there are no real samples of this person, or the recogniser could not tell")
+        return Verdict("not_judged", facts.missing)
+    if facts.recognised:
+        said = "the recogniser names the person first"
+        if facts.accepted is not None:
+            said += f", who would {'' if facts.accepted else 'not '}be let in where 1% of impostors are"
+        return Verdict("recognised", said)
+    seen = "the recogniser names somebody else"
+    if facts.rank is not None:
+        seen += f" (the person is number {facts.rank})"
+    fooled = [f"the target is {facts.confidence:.0%} sure"] if facts.confidence >= SURE else []
+    fooled += ["the inside evaluator names the person"] if facts.inside else []
+    if fooled:
+        return Verdict("fools_model_only", f"{' and '.join(fooled)}, but {seen}")
+    if facts.stop_reason in _CUT_SHORT:
+        return Verdict("attack_failed", f"{_CUT_SHORT[facts.stop_reason]} before anything was found")
+    return Verdict("not_reconstructed", f"the target is {facts.confidence:.0%} sure, and {seen}")
 
 
-def person_means(features: Tensor, label: Tensor, num_people: int) -> Tensor:
-    """Direction of each person in feature space: the mean of the person's unit features, scaled to unit length.
+def _never_moved(facts: Facts) -> str:
+    """Why nothing was better than the start."""
+    if facts.stop_reason in _CUT_SHORT:
+        return f"{_CUT_SHORT[facts.stop_reason]} before anything was better than the start"
+    if facts.confidence >= SURE:
+        return "the target was sure before the first step: a saturated softmax leaves nothing to descend"
+    return "nothing was better than the start: a vanished gradient, or answers that do not change"
+
+
+def verdicts_of(result: InversionResult, per_row: Mapping[str, Tensor], missing: str | None) -> tuple[Verdict, ...]:
+    """Say it of every row of an attack.
 
     Args:
-        features: Features of photographs, shape (N, F).
-        label: Who is on them, shape (N,), int64.
-        num_people: Number of people, P.
-
-    Returns:
-        Shape (P, F); zeros for a person without photographs.
-    """
-    total = features.new_zeros(num_people, features.shape[1])
-    return normalize(total.index_add(0, label, normalize(features)))
-
-
-def nearest_person(features: Tensor, means: Tensor) -> Tensor:
-    """The person whose direction is closest, by cosine.
-
-    Unit length on both sides, because the length of a feature says how sure a classifier is rather than of whom.
-
-    Args:
-        features: Shape (R, F).
-        means: From :func:`person_means`, shape (P, F); persons of zeros are passed over.
-
-    Returns:
-        Shape (R,), int64; -1 for features that are not finite.
-    """
-    cosine = normalize(features) @ means.T
-    found = cosine.masked_fill(~means.any(1), -torch.inf).argmax(1)
-    return found.masked_fill(~features.isfinite().all(1), -1)
-
-
-class EvaluatorAccuracy(Metric):
-    """Share of reconstructions whose person is among the ``top_k`` names that an inside evaluator gives.
-
-    Args:
-        evaluator: The inside evaluator.
-        top_k: Names that it may give.
-
-    Raises:
-        InputError: If ``top_k`` is less than 1.
+        result: What it found.
+        per_row: Numbers of each row, ``recognised`` and so on, each of shape (R,); NaN where one was not measured.
+        missing: Why no recogniser was asked; None if one was.
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    hits: Tensor
-    total: Tensor
+    def of(name: str, row: int) -> float | None:
+        value = float(per_row[name][row]) if name in per_row else math.nan
+        return None if math.isnan(value) else value
 
-    def __init__(self, evaluator: Classifier, *, top_k: int = 1) -> None:
-        """Keep the evaluator, uncopied."""
-        super().__init__()
-        if top_k < 1:
-            raise InputError("top_k >= 1", top_k, "top_k")
-        self.evaluator = evaluator
-        self.top_k = top_k
-        self.add_state("hits", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+    def flag(name: str, row: int) -> bool | None:
+        value = of(name, row)
+        return None if value is None else value > 0
 
-    def update(self, reconstruction: Tensor, label: Tensor) -> None:
-        """Count reconstructions ``(R, *input_shape)`` of the people ``label``, shape (R,)."""
-        _, logits = features_and_logits(self.evaluator, reconstruction)
-        self.hits += top_k_hits(logits, label.cpu(), self.top_k).sum().to(self.hits.device)
-        self.total += len(label)
-
-    def compute(self) -> Tensor:
-        """Share in [0, 1]."""
-        return self.hits / self.total
-
-
-class Identification(Metric):
-    """Share of reconstructions whose person is the nearest one in an inside evaluator's feature space.
-
-    A person is where the mean of the features of the person's photographs points (:func:`person_means`); nearest is
-    the greatest cosine. Unlike the evaluator's own verdict this does not lean on its last layer.
-
-    Args:
-        evaluator: The inside evaluator.
-        gallery: Photographs of everybody, shape (N, *input_shape): the training images.
-        gallery_label: Who is on them, shape (N,), int64.
-    """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    hits: Tensor
-    total: Tensor
-    means: Tensor
-
-    def __init__(self, evaluator: Classifier, gallery: Tensor, gallery_label: Tensor) -> None:
-        """Pass the gallery through the evaluator, once."""
-        super().__init__()
-        self.evaluator = evaluator
-        features, _ = features_and_logits(evaluator, gallery)
-        self.register_buffer("means", person_means(features, gallery_label.cpu(), evaluator.num_classes))
-        self.add_state("hits", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-
-    def update(self, reconstruction: Tensor, label: Tensor) -> None:
-        """Count reconstructions ``(R, *input_shape)`` of the people ``label``, shape (R,)."""
-        features, _ = features_and_logits(self.evaluator, reconstruction)
-        found = nearest_person(features.to(self.means.device), self.means)
-        self.hits += (found == label.to(found.device)).sum()
-        self.total += len(label)
-
-    def compute(self) -> Tensor:
-        """Share in [0, 1]."""
-        return self.hits / self.total
+    finite = result.reconstruction.flatten(1).isfinite().all(1).tolist()
+    found = []
+    for row in range(len(result)):
+        rank = of("recogniser_rank", row)
+        facts = Facts(
+            finite=finite[row],
+            best_iteration=int(result.best_iteration[row]),
+            stop_reason=result.stop_reason[row],
+            confidence=float(result.confidence[row]),
+            recognised=flag("recognised", row),
+            rank=None if rank is None else int(rank),
+            accepted=flag("accepted_at_1_percent", row),
+            inside=flag("evaluator_top1", row),
+            missing=missing,
+        )
+        found.append(verdict_of(facts))
+    return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -190,7 +191,7 @@ class Inversion(LightningModule):
         self.engine.interrupt()  # a limit of the trainer may have come before the rows' own
         found, self.failure = gather_rows(self.engine.result, self.engine.failure, self.trainer.world_size)
         if len(found):
-            self._result = found
+            self._result = found = replace(found, target_sha256=self.target.fingerprint() or "")
             for callback in self._callbacks:
                 callback.on_inversion_end(self.trainer, self, found)
 

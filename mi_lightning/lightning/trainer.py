@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from lightning.pytorch import Trainer
 
@@ -19,10 +20,11 @@ from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
-from mi_lightning.judging.make import make_judge
+from mi_lightning.judging.make import Choice, make_judge
 from mi_lightning.lightning import strategies
 from mi_lightning.lightning.callbacks.base import callbacks_of
 from mi_lightning.lightning.module import Inversion
+from mi_lightning.recognisers import Recogniser
 from mi_lightning.targets.white_box import WhiteBox
 
 strategies.register()
@@ -46,6 +48,7 @@ class InversionTrainer(Trainer):
         model: Inversion,
         datamodule: PersonDataModule | None = None,
         evaluator_ckpt: str | None = None,
+        recogniser: Recogniser | Literal["auto"] | None = "auto",
     ) -> InversionResult:
         """Reconstruct what a trained classifier knows of each person, and judge how recognisable it is.
 
@@ -56,19 +59,22 @@ class InversionTrainer(Trainer):
             datamodule: Source of the reference images, the ones that the classifier was trained on: scored, never
                 shown to the attack.
             evaluator_ckpt: Checkpoint of an inside evaluator that names the reconstructions. Never the target.
+            recogniser: Outside judge, trained on thousands of other people, by class path
+                (mi_lightning.recognisers.Embedder for one of your own). "auto" takes the one that serves these inputs,
+                if it is installed; null asks none.
 
         Returns:
             What was found, also as ``model.result``.
 
         Raises:
             InputError: If evaluator and target are the same, or do not fit each other or the references.
-            MIError: If a checkpoint cannot be used or the output folder cannot be written.
+            MIError: If a checkpoint or the recogniser cannot be used or the output folder cannot be written.
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
         model.stop_requested = False
         model.preflight(callbacks_of(self))  # before any file is written
         self._check_devices(model)  # before any process is started
-        self.judge = self._make_judge(model, datamodule, evaluator_ckpt)
+        self.judge = self._make_judge(model, datamodule, evaluator_ckpt, recogniser)
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "default_root_dir")
         self.fit_loop.max_epochs = 1  # the iterations of the attack are one pass over its blocks
@@ -83,7 +89,7 @@ class InversionTrainer(Trainer):
         return model.result
 
     def _make_judge(
-        self, model: Inversion, datamodule: PersonDataModule | None, evaluator_ckpt: str | None
+        self, model: Inversion, datamodule: PersonDataModule | None, evaluator_ckpt: str | None, recogniser: Choice
     ) -> Judge | None:
         """Load the evaluator; the judge of a target that hides its classifier may look at it all the same."""
         parts: list[object] = [*callbacks_of(self), *model.attack.projections]
@@ -95,6 +101,7 @@ class InversionTrainer(Trainer):
             datamodule=datamodule,
             evaluator=evaluator,
             evaluator_name=evaluator_ckpt or "",
+            recogniser=recogniser,
             vocoder=vocoder,
             open_classifier=load_classifier(str(model.classifier_ckpt)) if hidden else None,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,9 @@ class VocosVocoder(nn.Module):
         InputError: If there are no such weights.
         MIError: On first use, if vocos or torchaudio cannot be imported.
     """
+
+    #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
+    public: ClassVar[bool] = True
 
     def __init__(
         self, *, weights: str = "charactr/vocos-mel-24khz", sample_rate: int = 16000, model_rate: int = 24000

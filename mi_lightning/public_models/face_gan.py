@@ -11,6 +11,7 @@ import math
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -226,6 +227,9 @@ class FromPublicFaces:
         InputError: If an argument is out of its range, or the weights are missing.
         MIError: If the package is not installed.
     """
+
+    #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
+    public: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -29,11 +29,14 @@ class Column:
 
 
 COLUMNS = (
-    Column("evaluator_top1", "top-1", "named right", "share", "Share whose person the inside evaluator names"),
-    Column("evaluator_top5", "top-5", "in top 5", "share", "Share whose person is among the evaluator's five guesses"),
-    Column(
-        "identification_top1", "ident.", "identified", "share", "Share nearest to their own person in feature space"
-    ),
+    Column("recognised_interval", "recognised", "recognised", "text", "Share that the recogniser names; 95% interval"),
+    Column("ceiling", "ceil.", "ceiling", "share", "The same of the most that there is to be had"),
+    Column("chance", "chance", "chance", "share", "What guessing would give"),
+    Column("accepted_at_1_percent", "let in", "let in at 1%", "share", "Share let in where 1% of impostors get in"),
+    Column("fools_model_only", "fools", "fools the model only", "share", "Named by target or inside evaluator only"),
+    Column("evaluator_top1", "inside", "inside: named", "share", "Share whose person the inside evaluator names"),
+    Column("evaluator_top5", "in. 5", "inside: in top 5", "share", "Share among the inside evaluator's five guesses"),
+    Column("identification_top1", "ident.", "inside: identified", "share", "Share nearest in its feature space"),
     Column("confidence_mean", "conf.", "target sure", "share", "Mean confidence of the attacked classifier"),
     Column("ssim_mean", "SSIM", "SSIM", "number", "Structural similarity to the person's mean photograph"),
     Column(

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 
-def show(value: float | None, kind: str = "number") -> str:
+def show(value: float | str | None, kind: str = "number") -> str:
     """A number for people; a dash where there is none.
 
     Example:
@@ -21,6 +21,8 @@ def show(value: float | None, kind: str = "number") -> str:
     """
     if value is None:
         return "–"
+    if isinstance(value, str):
+        return value
     if kind == "share":
         return f"{value:.1%}".replace(".0%", "%")
     if kind == "count":

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_lightning.io import write_atomically
+from mi_lightning.report.annex import annex
 from mi_lightning.report.cards import people
 from mi_lightning.report.columns import columns_of
+from mi_lightning.report.evidence import against, recognisers, threat_model
 from mi_lightning.report.formats import show
-from mi_lightning.report.narrative import reading, warnings
+from mi_lightning.report.marks import MARKS
+from mi_lightning.report.narrative import reading
+from mi_lightning.report.overview import attacks, entries, headline
 from mi_lightning.report.results import RunResults, read_runs
 from mi_lightning.report.settings import circumstances, config_of, side_by_side
 from mi_lightning.report.table import table_rows
@@ -27,14 +31,21 @@ def build_report(
     *,
     title: str = "Model inversion report",
     names: Sequence[str] | None = None,
+    audit: Mapping[str, Any] | None = None,
+    made: str | None = None,
 ) -> Path:
-    """Write one HTML file that needs nothing else: photographs beside reconstructions, numbers, controls, settings.
+    """Write one HTML file that needs nothing else: the outcome, the people, the evidence, the settings.
+
+    The same runs, audit and ``made`` give the same bytes.
 
     Args:
         runs: Folders that :func:`~mi_lightning.report.results.write_results` wrote, one column each.
         output: File to write; it is there whole or not at all.
         title: Title of the page.
         names: Name of each run; taken from the folders if None.
+        audit: Content of ``audit.json``, from which every figure over people comes: the headline, intervals, leaks,
+            comparisons. Without it only what a run says of itself is shown, and the page says that it has no headline.
+        made: When the page was made, as it is shown; now if None.
 
     Returns:
         ``output``.
@@ -44,31 +55,50 @@ def build_report(
         MIError: If a run cannot be read or the file cannot be written.
     """
     names, found = read_runs(runs, names)
-    kinds = {run.media.kind for run in found}
-    page = page_template("report.html.j2").render(
+    output = Path(output)
+    write_atomically(output, render_report(names, found, title=title, audit=audit, made=made))
+    return output
+
+
+def render_report(
+    names: Sequence[str], runs: Sequence[RunResults], *, title: str, audit: Mapping[str, Any] | None, made: str | None
+) -> str:
+    """The page as text; arguments as those of :func:`build_report`."""
+    kinds = {run.media.kind for run in runs}
+    told = entries(audit, names, runs)
+    return page_template("report.html.j2").render(
         title=title,
-        made=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
-        runs=[_describe_run(name, run) for name, run in zip(names, found, strict=True)],
-        columns=columns_of(found),
-        rows=table_rows(names, found),
-        people=people(names, found),
-        judged=any(run.summary.get("evaluator_top1") is not None for run in found),
-        faint=any(run.media.faint(run.reconstructions, run.modality) for run in found),
+        made=made or datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
+        headline=headline(audit, runs),
+        marks=MARKS,
+        attacks=attacks(told, runs),
+        runs=[{"name": name, "reading": reading(run)} for name, run in zip(names, runs, strict=True)],
+        comparisons=(audit or {}).get("comparisons") or [],
+        threats=threat_model(told, runs),
+        against=against(told, runs),
+        recognisers=recognisers(names, runs),
+        annex=annex(audit, told, runs),
+        columns=columns_of(runs),
+        rows=table_rows(names, runs),
+        people=people(names, runs),
+        judged=any(run.summary.get("recognised") is not None for run in runs),
+        inside=any(run.summary.get("evaluator_top1") is not None for run in runs),
+        faint=any(run.media.faint(run.reconstructions, run.modality) for run in runs),
         shown="picture" in kinds,
         heard="sound" in kinds,
-        parameters=side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in found]),
-        circumstances=side_by_side([circumstances(run) for run in found]),
-        configs=[(name, text) for name, run in zip(names, found, strict=True) if (text := config_of(run))],
+        parameters=side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in runs]),
+        circumstances=side_by_side(
+            [circumstances(run, entry.get("folder")) for run, entry in zip(runs, told, strict=True)]
+        ),
+        configs=[(name, text) for name, run in zip(names, runs, strict=True) if (text := config_of(run))],
     )
-    output = Path(output)
-    write_atomically(output, page)
-    return output
 
 
 @cache
 def page_template(name: str) -> Template:
     """A page of ``report/templates``, compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # here, so that a help text does without it
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=PackageLoader("mi_lightning.report"),
@@ -78,23 +108,5 @@ def page_template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters["show"] = show
+    environment.filters["breakable"] = lambda name: escape(name).replace("_", Markup("_<wbr>"))
     return environment.get_template(name)
-
-
-def _describe_run(name: str, run: RunResults) -> dict[str, Any]:
-    """What the head of the page says of a run."""
-    summary = run.summary
-    people = int(summary["labels"])
-    top1 = summary.get("evaluator_top1")
-    return {
-        "name": name,
-        "target": str(run.data["target"].get("class") or "unknown target").rpartition(".")[2],
-        "defenses": run.data["target"].get("defenses") or [],
-        "people": people,
-        "hits": None if top1 is None else round(top1 * people),
-        "reading": reading(run),
-        "warnings": warnings(run),
-        "summary": summary,
-        "chance": run.data.get("chance", {}),
-        "mean_face_ssim": run.data.get("controls", {}).get("mean_face", {}).get("ssim_mean"),
-    }

@@ -13,7 +13,7 @@ from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import PersonDataModule, modality_of
 from mi_lightning.errors import InputError
 from mi_lightning.io import write_atomically
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report.pictures import contact_sheet, to_pixels
 
 

@@ -23,15 +23,20 @@ def side_by_side(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def circumstances(run: RunResults) -> dict[str, Any]:
-    """How, when and with what a run was made, and who judged it."""
+def circumstances(run: RunResults, folder: str | None = None) -> dict[str, Any]:
+    """How, when and with what a run was made, and who judged it.
+
+    Args:
+        run: The run.
+        folder: Where it is, as the page says it; from the working folder if None.
+    """
     return {
         "when": run.data["created"],
         "run": run.data.get("run", {}),
         "versions": run.data["package_versions"],
         "evaluator": run.data.get("evaluator") or {},
         "data": run.data.get("data") or {},
-        "folder": str(_from_here(run.folder)),
+        "folder": str(_from_here(run.folder)) if folder is None else folder,
     }
 
 

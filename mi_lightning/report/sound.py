@@ -1,8 +1,7 @@
-"""Voices in reports: spectrograms, and sounds inside an HTML page."""
+"""Voices in reports: their rate, and spectrograms."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -11,13 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mi_lightning.audio.files import wav
 from mi_lightning.data.base import SPEECH_RATE
 from mi_lightning.report.pictures import Pixels
 
 _DEPTH = 70.0  # decibels below the loudest point that a spectrogram shows
 _WIDTH, _HEIGHT = 160, 96  # pixels of a spectrogram
-_PLAYED = 2.0  # seconds inside a page: whole waveforms are in the files
 
 
 def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None) -> int:
@@ -27,12 +24,6 @@ def sample_rate(attack: Mapping[str, Any], data: Mapping[str, Any] | None) -> in
         if isinstance(rate := part.get("sample_rate"), int):
             return rate
     return SPEECH_RATE
-
-
-def wav_uri(samples: Tensor, rate: int) -> str:
-    """Encode the first seconds of a waveform so that they can stand inside an HTML page."""
-    played = samples.flatten()[: round(_PLAYED * rate)]
-    return "data:audio/wav;base64," + base64.b64encode(wav(played, rate)).decode("ascii")
 
 
 def spectrograms(waves: Tensor, rate: int) -> Pixels:

@@ -13,6 +13,9 @@ from mi_lightning.report.columns import COLUMNS
 from mi_lightning.report.formats import show
 from mi_lightning.report.media import MEDIA
 from mi_lightning.report.results import RunResults, read_runs
+from mi_lightning.stats import exact_interval
+
+_CEILINGS = ("class_mean", "real_test")  # the first that a run has is the ceiling of its attack
 
 
 def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = None) -> Table:
@@ -31,7 +34,7 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
     media = next(media for media in MEDIA.values() if any(run.media is media for run in found))
     columns = [column for column in COLUMNS if column.key in media.terminal]
     table = Table(
-        caption=media.caption,
+        caption="\n".join([*_missing(found), media.caption]),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -57,16 +60,38 @@ def table_rows(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[st
     rows: list[dict[str, Any]] = []
     chances: list[Mapping[str, float]] = []
     for name, run in zip(names, runs, strict=True):
-        rows.append({"name": name, "kind": "run", "values": run.summary})
+        rows.append({"name": name, "kind": "run", "values": {**run.summary, **outside_figures(run)}})
         rows += [
             {
                 "name": run.media.control(control),
                 "short": run.media.control(control, short=True),
                 "kind": "control",
-                "values": numbers,
+                "values": {**numbers, "recognised_interval": show(numbers.get("recognised"), "share")},
             }
             for control, numbers in run.data.get("controls", {}).items()
         ]
         if (chance := run.data.get("chance")) and chance not in chances:
             chances.append(chance)
-    return rows + [{"name": "guessing", "kind": "chance", "values": chance} for chance in chances]
+    guessing = [
+        {**chance, "recognised_interval": show(chance.get("recognised"), "share"), "accepted_at_1_percent": None}
+        for chance in chances
+    ]
+    return rows + [{"name": "guessing", "kind": "chance", "values": chance} for chance in guessing]
+
+
+def outside_figures(run: RunResults) -> dict[str, Any]:
+    """What stands beside the summary: the share that the recogniser names with its interval, its ceiling, chance."""
+    share, people = run.summary.get("recognised"), int(run.summary["labels"])
+    shown = show(share, "share")
+    if share is not None:
+        low, high = exact_interval(round(share * people), people)
+        shown += f" ({100 * low:.0f}-{100 * high:.0f})"
+    ceilings = run.data.get("ceiling") or {}
+    best = next((ceilings[name]["recognised"] for name in _CEILINGS if ceilings.get(name)), None)
+    return {"recognised_interval": shown, "ceiling": best, "chance": (run.data.get("chance") or {}).get("recognised")}
+
+
+def _missing(runs: Sequence[RunResults]) -> list[str]:
+    """Why the headline is missing."""
+    reasons = {run.data.get("recogniser_missing"): None for run in runs if run.summary.get("recognised") is None}
+    return [f"Nobody who never met these people has judged: {reason}" for reason in reasons if reason]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.io import write_atomically
-from mi_lightning.judging.judge import Judgement, best_rows
+from mi_lightning.judging.judgement import Judgement, best_rows
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.formats import csv_table, plain
 from mi_lightning.report.media import Found, media
@@ -25,6 +24,9 @@ from mi_lightning.report.media.sheet import known_names
 from mi_lightning.report.origin import package_versions, run_info
 from mi_lightning.report.results import ARRAYS
 from mi_lightning.report.schema import METRICS, RESULTS_SCHEMA, SCHEMA_VERSION, SUMMARY_METRICS, problem
+from mi_lightning.report.summary import effort, verdict_figures
+
+_JUDGED_BY = ("evaluator", "recogniser", "recogniser_missing", "data")
 
 
 def write_results(
@@ -66,14 +68,14 @@ def write_results(
         "config": "config.yaml" if (folder / "config.yaml").is_file() else None,
         "target": {"class": None, "checkpoint_sha256": None, "defenses": [], "test_accuracy": None} | dict(target),
         "attack": dict.fromkeys(RESULTS_SCHEMA["properties"]["attack"]["required"]) | dict(attack),
-        "summary": _summary(result, judgement, chosen, input_range),
+        "summary": _summary(plain(rows), judgement, pictures.outside_range(result.reconstruction[chosen], input_range)),
         "per_label": rows,
         "input_shape": list(result.reconstruction.shape[1:]),
         "input_range": list(input_range),
         "controls": {} if judgement is None else judgement.controls,
+        "ceiling": {} if judgement is None else judgement.ceiling,
         "chance": {} if judgement is None else judgement.chance,
-        "evaluator": None if judgement is None else judgement.description.get("evaluator"),
-        "data": None if judgement is None else judgement.description.get("data"),
+        **{name: None if judgement is None else judgement.description.get(name) for name in _JUDGED_BY},
         "run": run_info() if run is None else dict(run),
     }
     written = plain(data)
@@ -94,43 +96,37 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
     """One entry for each row of the attack; the best restart of each label is marked."""
     best = set(chosen.tolist())
     per_row = {} if judgement is None else judgement.per_row
-    guess = None if judgement is None or judgement.evaluator_guess is None else judgement.evaluator_guess.tolist()
-    names = known_names(result, judgement)
+    names, rows = known_names(result, judgement), range(len(result))
+    verdicts = () if judgement is None else judgement.verdicts
+    guesses = {
+        who: None if judgement is None or (guess := getattr(judgement, who)) is None else guess.tolist()
+        for who in ("evaluator_guess", "recogniser_guess")
+    }
     columns = {
         "label": result.label.tolist(),
         "name": list(result.name),
         "restart": result.restart.tolist(),
-        "best": [row in best for row in range(len(result))],
+        "best": [row in best for row in rows],
         "cost": result.cost.tolist(),
         "confidence": result.confidence.tolist(),
         "iterations": result.iterations.tolist(),
         "stop_reason": list(result.stop_reason),
         "queries": result.queries.tolist(),
         "seconds": result.seconds.tolist(),
-        "evaluator_guess": [None if guess is None else names.get(guess[row]) for row in range(len(result))],
+        "best_iteration": [None if at < 0 else at for at in result.best_iteration.tolist()],
+        "verdict": [verdicts[row].kind if verdicts and row in best else None for row in rows],
+        "verdict_reason": [verdicts[row].reason if verdicts and row in best else None for row in rows],
+        **{who: [None if guess is None else names.get(guess[row]) for row in rows] for who, guess in guesses.items()},
     } | {metric: per_row[metric].tolist() if metric in per_row else [None] * len(result) for metric in METRICS}
     columns |= {metric: value.tolist() for metric, value in per_row.items() if metric not in columns}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _summary(
-    result: InversionResult, judgement: Judgement | None, chosen: Tensor, input_range: tuple[float, float]
-) -> dict[str, Any]:
+def _summary(rows: Sequence[Mapping[str, Any]], judgement: Judgement | None, outside_range: float) -> dict[str, Any]:
     """Numbers of the whole attack: effort over all rows, outcome over the best restart of each label."""
-    labels = len(chosen)
-    judged = {} if judgement is None else judgement.summary
-    queries = int(result.queries.sum())
+    judged = {} if judgement is None else dict(judgement.summary) | verdict_figures(rows)
     return {
-        "rows": len(result),
-        "labels": labels,
-        "seconds": float(result.seconds.sum()),
-        "iterations_mean": float(result.iterations.float().mean()),
-        "queries_total": queries,
-        "queries_per_label": queries / labels,
-        "cost_mean": float(result.cost[chosen].mean()),
-        "confidence_mean": float(result.confidence[chosen].mean()),
-        "outside_range": pictures.outside_range(result.reconstruction[chosen], input_range),
-        "stop_reasons": dict(sorted(Counter(result.stop_reason).items())),
+        **effort(rows, outside_range),
         **{name: judged.get(name) for name in SUMMARY_METRICS},
         **{name: value for name, value in judged.items() if name not in (*SUMMARY_METRICS, "confidence_mean")},
     }

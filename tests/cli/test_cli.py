@@ -101,7 +101,7 @@ def test_the_saved_configuration_repeats_the_run(run, study):
         assert a["label"].tolist() == [1, 3]
 
 
-@pytest.mark.parametrize("command", ["", "fit", "test", "invert", "audit", "report"])
+@pytest.mark.parametrize("command", ["", "fit", "test", "invert", "audit", "report", "verify"])
 def test_help(run, command):
     code, out, _ = run(*([command] if command else []), "--help")
     assert code == 0

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
-import yaml
 
 from mi_lightning.cli.main import main
 from mi_lightning.commands.audit import plan
 from mi_lightning.errors import InputError
-from tests.study import write
+from tests.study import change, write
 
 
 @pytest.fixture
@@ -31,18 +29,6 @@ def untrained(audit):
     """The same before anything is trained."""
     shutil.rmtree(audit / "checkpoints")
     return audit
-
-
-def change(path: str, **keys):
-    """Change dotted keys (with `__`) of a configuration."""
-    content = yaml.safe_load(Path(path).read_text())
-    for key, value in keys.items():
-        *inner, last = key.split("__")
-        node = content
-        for part in inner:
-            node = node[part]
-        node[last] = value
-    write(Path(path), content)
 
 
 def test_from_nothing_to_a_report_and_again(untrained, capsys):

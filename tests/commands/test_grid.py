@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from mi_lightning.commands.sweep import grid
 from mi_lightning.commands.sweep.grid import Axis, change, combinations, fill_in, read_axes, run_digest
 from mi_lightning.errors import InputError
+from mi_lightning.recognisers import MissingRecogniserError
 
 CONFIG = {
     "model": {"gamma": None, "defenses": [{"class_path": "Rounding", "init_args": {"r": 0.1}}], "max_iterations": 9},
@@ -148,3 +150,28 @@ def test_identity_is_of_settings_and_files(tmp_path, monkeypatch):
     (tmp_path / "weights").write_bytes(b"2")
     others.append(run_digest(config, "1"))
     assert len({first, *others}) == 5
+
+
+class Installed:
+    """Says which weights it has, or that it is not installed."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def describe(self):
+        if self.weights is None:
+            raise MissingRecogniserError("no package dlib")
+        return {"weights": self.weights}
+
+
+def test_a_run_that_was_judged_without_a_recogniser_is_another_run(monkeypatch):
+    def digest(weights, recogniser="auto"):
+        monkeypatch.setattr(grid, "default_recogniser", lambda kind: Installed(weights))
+        return run_digest(CONFIG | {"recogniser": recogniser}, "1")
+
+    missing, one = digest(None), digest({"a": "1"})
+    assert digest(None) == missing
+    assert len({missing, one, digest({"a": "2"})}) == 3
+    assert digest(None, recogniser=None) == digest({"a": "1"}, recogniser=None)
+    own = {"class_path": "mi_lightning.recognisers.Embedder"}
+    assert digest(None, recogniser=own) == digest({"a": "1"}, recogniser=own)

@@ -71,7 +71,7 @@ def test_a_sweep_and_its_files(study, capsys, jobs_here):
     }
     assert len(rows) == 6
     data = json.loads((study / "out/sweep.json").read_text())
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == 2
     assert (data["missing"], data["failed"]) == (0, {})
     naive, adaptive = data["series"]
     # the true gradient of a step is zero, so the naive attack stays at its start
@@ -93,7 +93,8 @@ def test_a_sweep_and_its_files(study, capsys, jobs_here):
     assert adaptive["breakdown"]["label"] is None
 
     page = (study / "out/sweep.html").read_text()
-    assert "Judged by “naive” alone, step 0.02 looks safe; “adaptive” still identifies 100% there." in page
+    there = "by “adaptive” 100% are still identified by the inside evaluator there."
+    assert f"Judged by “naive” alone, step 0.02 looks safe; {there}" in page
     assert "not blocked" in page
     assert not re.search(r"""(src|href)=["']https?://""", page)  # self-contained
     assert "A small sweep" in page

@@ -77,6 +77,10 @@ def public_voices(_: Path, __: WritePGM) -> dict[str, object]:
     return {"sentences": 2}
 
 
+def without_people(folder: Path, write_pgm: WritePGM) -> dict[str, object]:
+    return {"data": mi_lightning.data.AttFaces(**att_faces(folder, write_pgm))}  # type: ignore[arg-type]
+
+
 #: How to build one of each: stand-in files in a folder, and the arguments that name them.
 EXAMPLES: dict[str, Callable[[Path, WritePGM], dict[str, object]]] = {
     "AttFaces": att_faces,
@@ -86,6 +90,7 @@ EXAMPLES: dict[str, Callable[[Path, WritePGM], dict[str, object]]] = {
     "SpeakerFolder": speaker_folder,
     "SyntheticVoices": synthetic_voices,
     "Timit": timit,
+    "WithoutPeople": without_people,
 }
 
 EXPORTED = sorted(

@@ -7,7 +7,8 @@ from torch import nn
 from mi_lightning.checkpoint import weights_digest
 from mi_lightning.errors import InputError
 from mi_lightning.judging import likeness
-from mi_lightning.judging.judge import Judge, best_rows
+from mi_lightning.judging.judge import Judge
+from mi_lightning.judging.judgement import best_rows
 from tests.judging.conftest import NAMES, StandIns, person_mean, template_matcher
 
 LIKENESS = {"mse", "nrmse", "psnr", "ssim", "mse_best", "nrmse_best", "psnr_best", "ssim_best"}

@@ -1,96 +1,73 @@
 from __future__ import annotations
 
+import dataclasses
+import re
+
 import pytest
 import torch
-from torch import nn
 
-from mi_lightning.errors import InputError
-from mi_lightning.judging.verdicts import (
-    EvaluatorAccuracy,
-    Identification,
-    features_and_logits,
-    nearest_person,
-    person_means,
-    top_k_hits,
+from mi_lightning.judging.verdicts import TITLES, VERDICTS, Facts, verdict_of, verdicts_of
+
+FOUND = Facts(finite=True, best_iteration=7, stop_reason="max_iterations", confidence=0.3, recognised=False, rank=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "reason"),
+    [
+        # no usable iterate, whatever anybody says of it
+        ({"finite": False, "recognised": True}, "attack_failed", "no numbers"),
+        ({"best_iteration": 0, "recognised": True, "stop_reason": "stagnation"}, "attack_failed", "vanished gradient"),
+        ({"best_iteration": 0, "confidence": 1.0}, "attack_failed", "saturated softmax"),
+        ({"best_iteration": 0, "stop_reason": "query_budget"}, "attack_failed", "the query budget was gone"),
+        # ended before its end, with nothing to show
+        ({"stop_reason": "diverged"}, "attack_failed", "diverged"),
+        ({"stop_reason": "interrupted"}, "attack_failed", "interrupted"),
+        ({"stop_reason": "query_budget"}, "attack_failed", "query budget"),
+        ({"stop_reason": "target_error"}, "attack_failed", "the target failed"),
+        # what was found counts all the same
+        ({"stop_reason": "interrupted", "recognised": True}, "recognised", "names the person first"),
+        ({"stop_reason": "query_budget", "confidence": 0.95}, "fools_model_only", "95% sure"),
+        ({"recognised": True, "accepted": True}, "recognised", "would be let in"),
+        ({"recognised": True, "accepted": False}, "recognised", "would not be let in"),
+        ({"confidence": 0.9}, "fools_model_only", "target is 90% sure, but .* number 5"),
+        ({"inside": True}, "fools_model_only", "inside evaluator names the person, but"),
+        ({"confidence": 0.8999}, "not_reconstructed", "90% sure, and the recogniser names somebody else"),
+        ({"best_iteration": -1}, "not_reconstructed", "30% sure"),  # not known is not never
+        ({"recognised": None, "confidence": 1.0}, "not_judged", "no real samples of this person"),
+        ({"recognised": None, "missing": "nobody was there", "inside": True}, "not_judged", "nobody was there"),
+    ],
 )
+def test_the_first_rule_that_fits_decides(changes, kind, reason):
+    verdict = verdict_of(dataclasses.replace(FOUND, **changes))
+    assert verdict.kind == kind
+    assert re.search(reason, verdict.reason)
 
 
-def test_top_k_hits():
-    logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-    label = torch.tensor([0, 1, 2])
-    assert top_k_hits(logits, label, 1).tolist() == [1, 0, 0]
-    assert top_k_hits(logits, label, 2).tolist() == [1, 1, 0]
-    assert top_k_hits(logits, label, 5).tolist() == [1, 1, 1]  # more names than classes
+def test_no_verdict_speaks_of_safety():
+    assert set(TITLES) == set(VERDICTS)
+    assert not any("safe" in title for title in TITLES.values())
 
 
-def test_logits_that_are_not_finite_hit_nothing():
-    logits = torch.tensor([[float("nan"), 0.0], [float("inf"), 0.0]])
-    assert top_k_hits(logits, torch.tensor([0, 0]), 1).tolist() == [0, 0]
+def test_every_row_has_a_verdict(result_of):
+    result = result_of(torch.rand(3, 1, 4, 4), [0, 1, 2])
+    nothing = float("nan")
+    per_row = {
+        "recognised": torch.tensor([1.0, 0.0, nothing]),
+        "recogniser_rank": torch.tensor([1.0, 3.0, nothing]),
+        "accepted_at_1_percent": torch.tensor([1.0, nothing, nothing]),
+    }
+    kinds = [verdict.kind for verdict in verdicts_of(result, per_row, None)]
+    assert kinds == ["recognised", "fools_model_only", "not_judged"]
 
 
-def test_a_person_is_a_direction_and_each_photograph_counts_the_same():
-    # the long feature of person 0 would pull a plain mean to its own side
-    features = torch.tensor([[100.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
-    means = person_means(features, torch.tensor([0, 0, 1]), 2)
-    torch.testing.assert_close(means, torch.tensor([[0.5**0.5, 0.5**0.5], [0.0, 1.0]]))
+def test_a_row_that_never_moved_has_failed(result_of):
+    result = dataclasses.replace(result_of(torch.rand(2, 1, 4, 4), [0, 1]), best_iteration=torch.tensor([0, 3]))
+    verdicts = verdicts_of(result, {"recognised": torch.tensor([1.0, 1.0])}, None)
+    assert [verdict.kind for verdict in verdicts] == ["attack_failed", "recognised"]
 
 
-def test_nearest_is_by_angle_whatever_the_length():
-    means = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    assert nearest_person(torch.tensor([[50.0, 10.0], [0.01, 0.02]]), means).tolist() == [0, 1]
-
-
-def test_people_without_photographs_are_never_nearest():
-    means = person_means(torch.tensor([[1.0, 0.0]]), torch.tensor([1]), 3)
-    assert nearest_person(torch.tensor([[-1.0, 0.0], [0.0, 1.0]]), means).tolist() == [1, 1]
-
-
-def test_features_that_are_not_finite_belong_to_nobody():
-    assert nearest_person(torch.tensor([[float("nan"), 0.0]]), torch.eye(2)).tolist() == [-1]
-
-
-def test_features_and_logits_are_those_of_the_evaluator_whatever_the_batch(evaluator, people):
-    features, logits = features_and_logits(evaluator, people.train_x, batch_size=4)
-    torch.testing.assert_close(features, people.train_x.flatten(1))
-    torch.testing.assert_close(logits, evaluator(people.train_x))
-    assert not logits.requires_grad
-
-
-def test_the_evaluator_judges_in_evaluation_mode_and_is_left_as_it_was(evaluator, people):
-    expected = evaluator(people.train_x).detach()
-    evaluator.head = nn.Sequential(nn.Dropout(0.9), evaluator.head)
-    evaluator.train()
-    torch.testing.assert_close(features_and_logits(evaluator, people.train_x)[1], expected)
-    assert evaluator.training
-    assert evaluator.head[0].training
-
-
-@pytest.mark.parametrize("shape", [(2, 1, 10, 12), (0, 1, 12, 10)])
-def test_samples_of_another_shape_are_refused(evaluator, shape):
-    with pytest.raises(InputError, match=r"one or more samples of shape \(1, 12, 10\) for the evaluator, got \("):
-        features_and_logits(evaluator, torch.zeros(shape))
-
-
-def test_evaluator_accuracy_over_batches(evaluator, people):
-    metric = EvaluatorAccuracy(evaluator)
-    wrong = (people.test_y + 1) % 5
-    metric.update(people.test_x, people.test_y)
-    assert metric.compute() == 1
-    metric.update(people.test_x[:3], wrong[:3])
-    assert metric.compute() == pytest.approx(5 / 8)
-    everybody = EvaluatorAccuracy(evaluator, top_k=5)
-    everybody.update(people.test_x, wrong)
-    assert everybody.compute() == 1
-
-
-def test_evaluator_accuracy_refuses_no_guess(evaluator):
-    with pytest.raises(InputError, match="top_k >= 1, got 0"):
-        EvaluatorAccuracy(evaluator, top_k=0)
-
-
-def test_identification_over_batches(evaluator, people):
-    metric = Identification(evaluator, people.train_x, people.train_y)
-    metric.update(people.test_x, people.test_y)
-    assert metric.compute() == 1
-    metric.update(people.test_x[:3] * 0.2, (people.test_y[:3] + 1) % 5)
-    assert metric.compute() == pytest.approx(5 / 8)
+def test_what_is_no_number_has_failed(result_of):
+    pictures = torch.rand(2, 1, 4, 4)
+    pictures[1, 0, 2, 2] = torch.nan
+    verdicts = verdicts_of(result_of(pictures, [0, 1]), {}, "no recogniser was asked")
+    assert [verdict.kind for verdict in verdicts] == ["not_judged", "attack_failed"]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report import write_results
 
 TARGET = {
@@ -101,6 +103,92 @@ def make_judgement(result: InversionResult) -> Judgement:
             "data": {"class_path": "mi_lightning.data.AttFaces", "split": "random", "split_seed": 0},
         },
     )
+
+
+RECOGNISER = {
+    "class": "mi_lightning.recognisers.DlibFaces",
+    "weights": {"resnet.dat": "ef" * 32},
+    "trained_on": "photographs of other people",
+    "metric": "euclidean",
+    "embedding_size": 128,
+    "enrolled": 21,
+    "people": 3,
+    "test_error": 0.01,
+    "detected_on_real": 0.97,
+    "thresholds": {
+        "0.001": {"distance": 0.43, "impostor_pairs": 900, "low": 0.0, "high": 0.006, "genuine_accepted": 0.9},
+        "0.01": {"distance": 0.51, "impostor_pairs": 900, "low": 0.004, "high": 0.021, "genuine_accepted": 0.98},
+    },
+}
+
+
+def recognise(folder: Path, verdicts: Sequence[str] = ("fools_model_only", "recognised")) -> Path:
+    """Let a recogniser have judged a run: the best rows get these verdicts, in the order of the labels."""
+    path = folder / "results.json"
+    data = json.loads(path.read_text())
+    best = [row for row in data["per_label"] if row["best"]]
+    for row, verdict in zip(best, verdicts, strict=True):
+        hit = verdict == "recognised"
+        row |= {
+            "recognised": int(hit),
+            "recogniser_rank": 1 if hit else 3,
+            "recogniser_distance": 0.4 if hit else 0.7,
+            "recogniser_guess": row["name"] if hit else "bob",
+            "accepted_at_1_percent": int(hit),
+            "detected": 1,
+            "verdict": verdict,
+            "verdict_reason": f"{verdict} for a reason.",
+            "best_iteration": 7,
+        }
+    share = sum(verdict == "recognised" for verdict in verdicts) / len(verdicts)
+    data["summary"] |= {"recognised": share, "accepted_at_1_percent": share, "inside_false_positive_rate": 1.0}
+    data["chance"]["recognised"] = 1 / 3
+    data["ceiling"] = {"real_test": {"recognised": 0.99}, "class_mean": {"recognised": 0.875}}
+    data["recogniser"] = RECOGNISER
+    for numbers in data["controls"].values():
+        numbers["recognised"] = 0.0
+    path.write_text(json.dumps(data))
+    return folder
+
+
+def audit_of(names: Sequence[str], **figures: Any) -> dict[str, Any]:
+    """What an audit of runs that :func:`recognise` changed says, as in ``audit.json``."""
+    entry = {
+        "kind": "white box",
+        "people": 2,
+        "recognised": 0.5,
+        "recognised_low": 0.013,
+        "recognised_high": 0.987,
+        "accepted_at_1_percent": 0.5,
+        "accepted_at_0_1_percent": 0.25,
+        "wrongly_accepted_at_1_percent": 0.02,
+        "ceiling": 0.875,
+        "chance": 1 / 3,
+        "fools_model_only": 0.5,
+        "inside_top1": 0.5,
+        "inside_false_positive_rate": 0.75,
+        "best_control": {"name": "mean_face", "recognised": 0.125},
+        "leak": 0.375,
+        "leak_low": 0.1,
+        "leak_high": 0.6,
+        "worst_person": {"bound": 0.96, "runs": 1, "runs_needed": 36},
+        "refused": None,
+        "controls": {"noise": 0.0, "mean_face": 0.125},
+    }
+    headline: Mapping[str, Any] = {
+        "sentence": "A recogniser names half of them.",
+        "figure": 0.5,
+        "low": 0.013,
+        "high": 0.987,
+        "run": names[0],
+        "refused": None,
+    }
+    return {
+        "headline": dict(headline),
+        "release_context": None,
+        "runs": [entry | figures | {"name": name, "folder": f"{name}/version_0"} for name in names],
+        "comparisons": [],
+    }
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from rich.console import Console
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import modality_of
 from mi_lightning.judging.calibration import Utility
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report import build_report, read_results, summary_table, write_results
 from mi_lightning.report.axes import Axis
 from mi_lightning.report.media import media
@@ -25,6 +25,7 @@ from mi_lightning.report.narrative import reading
 from mi_lightning.report.narrative import warnings as notes
 from mi_lightning.report.sweep import SweepPlan, SweepRun, sweep_table, write_sweep, write_utility
 from mi_lightning.report.sweep import points as sweep_points
+from mi_lightning.report.sweep.figure import INSIDE
 from tests.report.conftest import ATTACK, NAMES, TARGET, make_result
 
 NAN, INF = float("nan"), float("inf")
@@ -162,6 +163,6 @@ def test_a_sweep_of_attacks_that_diverged(tmp_path, plan, everywhere, score):
 
 def test_a_series_of_which_nothing_was_measured_says_so(plan):
     points = [{"label": label, "strength": None, "identification_top1": None} for label in plan.strength.rising]
-    found = sweep_points.breakdown(points, plan)
+    found = sweep_points.breakdown(points, plan, INSIDE)
     assert (found["label"], found["worked"], found["stays"], found["holds_until"]) == (None, None, False, None)
     assert found["unmeasured"] == ["none", "0.1"]

@@ -137,9 +137,15 @@ def test_a_card_shows_the_first_photograph_and_the_longest_recording():
 
 
 def test_cells():
-    for kind, keys in (("picture", {"picture", "closest", "stretch"}), ("sound", {"sounds"}), ("other", set())):
+    for kind, keys in (
+        ("picture", {"picture", "closest", "stretch", "film"}),
+        ("sound", {"sounds", "film"}),
+        ("other", set()),
+    ):
         shown, modality, result = of(kind)
-        assert shown.cell({"reconstruction": result.reconstruction.numpy()}, 0, modality).keys() == keys
+        cell = shown.cell({"reconstruction": result.reconstruction.numpy()}, 0, modality)
+        assert cell.keys() == keys
+        assert cell.get("film") is None
     shown, modality, result = of("sound")
     arrays = {"reconstruction": result.reconstruction.numpy(), "vocoded": np.zeros((4, 1, 3200), np.int16)}
     captions = [player["caption"] for player in shown.cell(arrays, 3, modality)["sounds"]]

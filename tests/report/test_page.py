@@ -18,7 +18,7 @@ from mi_lightning.report import build_report, read_results, summary_table
 from mi_lightning.report.narrative import _tail, reading, warnings
 from mi_lightning.report.pictures import stretch_style
 from mi_lightning.report.results import run_names
-from tests.report.conftest import make_judgement, make_result
+from tests.report.conftest import audit_of, make_judgement, make_result, recognise
 
 
 class Page(HTMLParser):
@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "input", "col", "br"}:
+        if tag not in {"meta", "img", "input", "col", "br", "wbr"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -97,11 +97,10 @@ def test_photographs_stand_beside_the_best_reconstruction_of_each_person(run_fol
 def test_verdicts_numbers_controls_and_guessing_are_told(run_folder, tmp_path):
     page = page_of([run_folder()], tmp_path, title="What leaked")
     assert page.text.count("What leaked") == 2  # head and page
-    assert "1 of 2 people named right by an inside evaluator (guessing: 33.3%)" in page.text
-    assert "✓ named ann" in page.text
-    assert "✗ named bob" in page.text
-    assert "target 99% · SSIM 0.20 · 100 it." in page.text
-    for words in ("noise images", "mean of all faces", "shuffled labels", "guessing 33.3% 100% 33.3%"):
+    assert "names 1 of 2 right (50%; guessing: 33.3%); it is fooled easily" in page.text
+    assert "inside evaluator: ann · target 99% sure · SSIM 0.20 · 100 iterations" in page.text
+    assert "inside evaluator: bob · target 98% sure" in page.text
+    for words in ("noise images", "mean of all faces", "shuffled labels", "guessing – – – – – 33.3% 100% 33.3%"):
         assert words in page.text
     assert len(page.all("tr", "control")) == 3
     assert "Responsible use" in page.text
@@ -149,7 +148,7 @@ def test_several_runs_stand_side_by_side(run_folder, tmp_path, result):
     second = run_folder("second", result=ann, judgement=part, attack={"beta": 1000})
     page = page_of([first, second], tmp_path)
     assert len(page.all("article", "card")) == 2
-    assert len(page.all("article", "reading")) == 2
+    assert len(page.all("article", "reading")) == len(page.all("div", "stack")) == 2
     assert len(page.all("img")) == 2 + 2 * 2 + 2  # means; ann in both runs; cleo in one
     assert page.text.count("not attacked") == 1
     assert len(page.all("tr", "run")) == 2
@@ -164,7 +163,8 @@ def test_people_come_in_the_order_of_their_labels_with_values_to_sort_by(run_fol
     page = page_of([run_folder()], tmp_path)
     cards = page.all("article", "card")
     assert [card["data-label"] for card in cards] == ["0", "1"]
-    assert [float(card["data-seen"]) for card in cards] == pytest.approx([1.7, 0.2], abs=1e-4)
+    assert [float(card["data-risk"]) for card in cards] == [0, 1]
+    assert [float(card["data-inside"]) for card in cards] == pytest.approx([1.7, 0.2], abs=1e-4)
     assert [float(card["data-confidence"]) for card in cards] == pytest.approx([0.99, 0.98], abs=1e-4)
 
 
@@ -174,10 +174,10 @@ def test_a_run_without_judge(run_folder, tmp_path):
         "Reconstruction of ann by run",
         "Reconstruction of cleo by run",
     ]
-    assert "No inside evaluator judged the reconstructions" in page.text
-    assert "named right by" not in page.text
+    assert "No recogniser judged the reconstructions: who would be recognised is not known" in page.text
+    assert "inside evaluator:" not in page.text
     assert not page.all("tr", "control")
-    assert 'value="seen"' not in (tmp_path / "report.html").read_text()
+    assert [button["data-order"] for button in page.all("button")] == ["label", "ssim", "confidence"]
 
 
 def test_inputs_that_are_no_pictures(run_folder, tmp_path):
@@ -185,7 +185,7 @@ def test_inputs_that_are_no_pictures(run_folder, tmp_path):
     judgement = dataclasses.replace(make_judgement(make_result()), reference_mean=None, reference_best=None)
     page = page_of([run_folder(result=result, judgement=judgement)], tmp_path)
     assert page.all("img") == []
-    assert "✓ named ann" in page.text
+    assert "inside evaluator: ann" in page.text
     assert not page.all("input")
 
 
@@ -283,11 +283,11 @@ def test_the_reading_says_no_more_than_the_numbers(run_folder, hits, words):
     folder = run_folder()
 
     def change(data):
-        data["summary"] |= {"labels": 40, "evaluator_top1": hits / 40}
-        data["chance"]["evaluator_top1"] = 1 / 40
+        data["summary"] |= {"labels": 40, "evaluator_top1": 1.0, "recognised": hits / 40}
+        data["chance"] |= {"evaluator_top1": 1 / 40, "recognised": 1 / 40}
 
     text = " ".join(reading(read_results(edit(folder, change))))
-    assert f"names {hits} of 40 people right" in text
+    assert text.startswith(f"A recogniser that was trained on other people names {hits} of 40 right")
     assert words in text
 
 
@@ -300,12 +300,18 @@ def test_the_reading_says_no_more_than_the_numbers(run_folder, hits, words):
 )
 def test_the_reading_says_nothing_of_people_who_were_not_attacked(run_folder, hits, words):
     def change(data):
-        data["summary"] |= {"labels": 4, "evaluator_top1": hits / 4}
-        data["chance"]["evaluator_top1"] = 1 / 40
+        data["summary"] |= {"labels": 4, "recognised": hits / 4}
+        data["chance"]["recognised"] = 1 / 40
 
     text = " ".join(reading(read_results(edit(run_folder(), change))))
     assert words in text
-    assert "trained on" not in text
+    assert "whom it was trained on" not in text
+
+
+def test_the_reading_of_an_inside_evaluator_alone_finds_no_leak(run_folder):
+    text = " ".join(reading(read_results(run_folder())))
+    assert "who would be recognised is not known" in text
+    assert "gives away" not in text
 
 
 def test_the_reading_compares_with_the_mean_face(run_folder):
@@ -378,8 +384,139 @@ def test_the_table_for_the_terminal(run_folder):
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("att_softmax_fredrikson ") for line in lines)  # not folded
     cells = [re.split(r"\s{2,}|(?<=\d|%|–) ", line.strip()) for line in lines[2:] if re.search(r"\d%|–", line)]
-    assert cells[1] == ["noise", "50%", "–", "0%", "–", "0.010", "0.300", "–", "–"]
+    assert cells[1] == ["noise", "–", "–", "–", "–", "–", "50%", "–"]
     assert [row[0] for row in cells[2:6]] == ["mean face", "shuffled", "bare", "guessing"]
-    assert cells[0][1:] == ["50%", "100%", "100%", "98.5%", "0.250", "0.250", "2,575", "2.8"]
-    assert cells[4][1:] == ["–", "–", "–", "98.5%", "–", "–", "2,575", "2.8"]
-    assert cells[5][1:4] == ["33.3%", "100%", "33.3%"]
+    assert cells[0][1:] == ["–", "–", "–", "–", "–", "50%", "2.8"]
+    assert cells[4][1:] == ["–", "–", "–", "–", "–", "–", "2.8"]
+    assert cells[5][1:] == ["–", "–", "–", "–", "–", "33.3%", "–"]
+
+
+def test_the_headline_comes_first(run_folder, tmp_path):
+    page = page_of([recognise(run_folder())], tmp_path, audit=audit_of(["run"]))
+    assert "50% 1.3% to 98.7% A recogniser names half of them. Attacks by their outcome" in page.text
+    assert "No headline" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("headline", "missing", "told"),
+    [
+        (None, None, "No recogniser judged these runs."),
+        (None, "dlib-bin is not installed", "Dlib-bin is not installed."),
+        (
+            {"sentence": "The headline is refused.", "figure": None, "refused": "4 people are too few"},
+            None,
+            "4 people are",
+        ),
+    ],
+)
+def test_a_headline_that_is_missing_is_told_loudly_and_reads_like_no_result(
+    run_folder, tmp_path, headline, missing, told
+):
+    folder = edit(run_folder(), lambda data: data.update(recogniser_missing=missing))
+    page = page_of([folder], tmp_path, audit=None if headline is None else audit_of(["run"]) | {"headline": headline})
+    (head,) = page.all("section", "headline")
+    assert "missing" in head["class"].split()
+    place = page.text.index("No headline: who would be recognised was not established")
+    said = page.text[place : page.text.index("Attacks by their outcome")]
+    assert told in said
+    assert "neither a good nor a bad result" in said
+    assert 'pip install "mi-lightning[judges]"' in said
+    assert "%" not in said
+    assert not re.search(r"\bsafe\b|no leak", page.text[: page.text.index("People")])
+    assert page.text.count("not judged") >= 2  # one for each person
+
+
+def test_failed_and_safe_are_never_the_same_words(run_folder, tmp_path):
+    folder = recognise(run_folder(), ("attack_failed", "attack_failed"))
+    page = page_of([folder], tmp_path, audit=audit_of(["run"], recognised=0.0))
+    assert "A attack failed attack_failed for a reason." in page.text
+    for sentence in re.split(r"[.:;]", page.text):
+        assert not ("failed" in sentence and "safe" in sentence)
+
+
+def test_a_bar_says_each_verdict_in_words_with_ceiling_and_chance(run_folder, tmp_path):
+    page = page_of([recognise(run_folder())], tmp_path, audit=audit_of(["run"]))
+    (bar,) = page.all("div", "stack")
+    assert bar["role"] == "img"
+    assert bar["aria-label"] == "run, 2 people: 1 recognised, 1 fools the model only; ceiling 87.5%; chance 33.3%"
+    parts = [part for part in page.all("span", "part") if part.get("style")]
+    assert [(part["class"], part["style"]) for part in parts] == [
+        ("part recognised", "width:50.000%"),
+        ("part fools_model_only", "width:50.000%"),
+    ]
+    assert [tick["style"] for tick in page.all("i", "tick")] == ["--v:87.50%", "--v:33.33%"]
+    for words in (
+        "R 1 F 1",
+        "37.5% 10% to 60% over mean of all faces (12.5%)",
+        "50% as another 2%",
+        "50% false positives 75%",
+        "run 1 1 0 0 0 2 87.5% 33.3%",  # the bars as a table
+    ):
+        assert words in page.text
+
+
+def test_those_most_at_risk_come_first(run_folder, tmp_path):
+    first = recognise(run_folder("first"), ("fools_model_only", "recognised"))
+    second = recognise(run_folder("second"), ("not_reconstructed", "recognised"))
+    page = page_of([first, second], tmp_path, audit=audit_of(["first", "second"]))
+    cards = page.all("article", "card")
+    assert [card["data-label"] for card in cards] == ["1", "0"]  # cleo before ann
+    assert [card["data-risk"] for card in cards] == ["0", "1"]
+    assert page.text.index("cleo recognised in 2 of 2 runs") < page.text.index("ann recognised in 0 of 2 runs")
+    assert "recogniser: bob · rank 3 of 3 · distance 0.70 · not accepted at 1%" in page.text
+    assert "recogniser: cleo · rank 1 of 3 · distance 0.40 · accepted at 1%" in page.text
+    assert "best at iteration 7 of 100" in page.text
+
+
+def test_of_people_recognised_alike_the_nearer_one_comes_first(run_folder, tmp_path):
+    def change(data):
+        for row, rank, distance in zip(data["per_label"], (2, 2, 2, 2), (0.9, 0.6, 0.5, 0.8), strict=True):
+            row |= {"recogniser_rank": rank, "recogniser_distance": distance}
+
+    folder = edit(recognise(run_folder(), ("not_reconstructed", "not_reconstructed")), change)
+    assert [card["data-label"] for card in page_of([folder], tmp_path).all("article", "card")] == ["1", "0"]
+
+
+def test_the_same_audit_gives_the_same_bytes(run_folder, tmp_path, monkeypatch):
+    folder = recognise(run_folder())
+    settings = {"audit": audit_of(["run"]), "made": "1 May 2026"}
+    first = build_report([folder], tmp_path / "report.html", **settings).read_bytes()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert build_report([folder], tmp_path / "elsewhere" / "again.html", **settings).read_bytes() == first
+    assert b"1 May 2026" in first
+
+
+def test_evidence_is_told(run_folder, tmp_path):
+    folder = recognise(run_folder(target={"access": "black_box", "defenses": [{"class": "x.ConfidenceRounding"}]}))
+
+    def change(data):
+        data["attack"]["gradient_filter"] = {"class": "FilterChain", "filters": [{"class": "PublicFaces"}]}
+
+    audit = audit_of(["run"]) | {"comparisons": [{"a": "run", "b": "other", "difference": -0.25, "p": 0.0004}]}
+    page = page_of([edit(folder, change)], tmp_path, audit=audit)
+    for words in (
+        "run other -25.0 points below 0.001",
+        "run black box: confidences of inputs of the attacker's choice",
+        "PublicFaces TotalVariation ConfidenceRounding",
+        "run 99% 87.5% 50% 0% 12.5% 33.3%",  # real samples, class mean, this attack, noise, mean face, chance
+        "1% 0.510 0.4% to 2.1% 900 98% 0.1% 0.430",
+        "wrong on real test samples 1%",
+        "run 2 96% 1 36",  # the person most at risk
+        "Not stated.",
+        "NOT RUN",
+        "no legal advice",
+    ):
+        assert words in page.text
+
+
+def test_every_scrolling_table_can_be_reached_by_keyboard_and_has_a_name(run_folder, tmp_path):
+    page = page_of([recognise(run_folder())], tmp_path, audit=audit_of(["run"]))
+    assert page.all("div", "scroll")
+    for box in page.all("div", "scroll"):
+        assert box["tabindex"] == "0"
+        assert box["aria-label"]
+    assert page.all("a", "skip") == [{"class": "skip", "href": "#main"}]
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link["href"].removeprefix("#") for link in page.all("a")} <= set(ids)

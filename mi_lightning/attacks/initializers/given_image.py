@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ class GivenImage(Initializer):
     Args:
         path: File to read.
     """
+
+    #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
+    public: ClassVar[bool] = True
 
     def __init__(self, *, path: str) -> None:
         """Keep the path; the file is read when the attack starts."""

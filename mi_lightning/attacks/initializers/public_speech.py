@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -46,6 +47,9 @@ class PublicSpeech(Initializer):
     Raises:
         InputError: If an argument is outside its range, or the references cannot be used.
     """
+
+    #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
+    public: ClassVar[bool] = True
 
     def __init__(
         self,

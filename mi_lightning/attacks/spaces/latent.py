@@ -77,6 +77,11 @@ class LatentSpace(Space):
         self._encode: Callable[[Tensor], Tensor] | None = None
         self._size = 0
 
+    @property
+    def public(self) -> bool:
+        """Whether the decoder is not the target's own: then it was learned from other people."""
+        return self.decoder is not None
+
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode: Lightning puts every module into training mode when it fits."""
         return super().train(False)

@@ -10,7 +10,7 @@ from mi_lightning.commands.base import Runner, console
 from mi_lightning.commands.fit import checkpoints_of, fit_missing
 from mi_lightning.commands.sweep.grid import read_axes, run_digest
 from mi_lightning.commands.sweep.plan import check_checkpoints, checked_seeds, plan
-from mi_lightning.commands.sweep.run import finished_runs, run
+from mi_lightning.commands.sweep.run import finished_points, run
 from mi_lightning.commands.sweep.settings import Settings
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import alone, ensure_writable
@@ -47,7 +47,8 @@ def sweep(
         title: Title of the report.
         seeds: Seeds of the attacks: each point of the grid is run with each; 0 if none are given.
         jobs: Runs at once; chosen from cores and memory if not given.
-        broken_below: An attack counts as broken where it identifies a smaller share of the people.
+        broken_below: An attack counts as broken where a smaller share of the people is recognised by the outside
+            judge (where there is none: is identified by the inside evaluator), attacks that failed left aside.
         refit: Train the classifiers again even where a checkpoint exists.
     """
     start = time.perf_counter()
@@ -81,7 +82,7 @@ def sweep(
             failures = run(cells, folder, jobs, screen, runner.worker)
         except KeyboardInterrupt:
             stopped = True
-        found = finished_runs(folder)
+        found = finished_points(folder)
         runs = [
             SweepRun(cell.attack, cell.labels, cell.seed, found[cell.run_digest])
             for cell in cells

@@ -14,6 +14,7 @@ from typing import Any
 
 from mi_lightning.checkpoint import file_digest
 from mi_lightning.errors import InputError
+from mi_lightning.recognisers import MissingRecogniserError, default_recogniser
 from mi_lightning.report.axes import NOTHING, Axis, is_number, number_label
 
 _REFERENCE = re.compile(r"^\$([\w.]+)(?:\s*([*/])\s*([-+.\deE]+))?$")
@@ -216,7 +217,8 @@ def leaves(tree: Any, prefix: str = "", *, inner: bool = False) -> Iterator[tupl
 def run_digest(config: Mapping[str, Any], version: str) -> str:
     """Digest of everything that decides what a run finds: its settings, and the content of the files that they name.
 
-    Left out is where it writes and what it shows: ``trainer.logger`` and ``trainer.enable_progress_bar``.
+    Left out is where it writes and what it shows: ``trainer.logger`` and ``trainer.enable_progress_bar``. Where the
+    recogniser is taken that is installed, its weights belong to it: a run that was judged without one is another run.
 
     Args:
         config: Complete configuration of the run.
@@ -224,11 +226,26 @@ def run_digest(config: Mapping[str, Any], version: str) -> str:
 
     Returns:
         SHA-256, hexadecimal.
+
+    Raises:
+        MIError: If a recogniser is installed whose weights are not those that are known.
     """
     settings = deciding(config)
     files = {key: file_digest(value) for key, value in leaves(settings) if isinstance(value, str) and _is_file(value)}
-    text = json.dumps({"version": version, "settings": settings, "files": files}, sort_keys=True, default=str)
+    content = {"version": version, "settings": settings, "files": files}
+    if settings.get("recogniser") == "auto":
+        content["recognisers"] = {kind: _installed_weights(kind) for kind in ("picture", "sound")}
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _installed_weights(kind: str) -> Any:
+    """Digests of the weights of the recogniser for inputs of a kind; None if it is not installed."""
+    recogniser = default_recogniser(kind)
+    try:
+        return None if recogniser is None else recogniser.describe()["weights"]
+    except MissingRecogniserError:
+        return None
 
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _complete(
     except MIError as error:
         raise MIError(f"{error} (--{where})") from None
     if not complete.get("evaluator_ckpt") or not complete.get("data"):
-        raise InputError("an evaluator_ckpt and data, without which nobody counts who is identified", "none", where)
+        raise InputError("an evaluator_ckpt and data, without which nobody counts who is given away", "none", where)
     return complete
 
 

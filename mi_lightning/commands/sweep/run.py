@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -16,19 +15,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mi_lightning.commands.base import Runner
+from mi_lightning.commands.finished import finished_runs, mark_finished
 from mi_lightning.commands.sweep.plan import Cell
-from mi_lightning.errors import InputError, MIError
+from mi_lightning.errors import InputError
 from mi_lightning.io import write_atomically
 from mi_lightning.judging.calibration import measure_utility
-from mi_lightning.report.origin import package_versions
+from mi_lightning.report.formats import show
 from mi_lightning.report.sweep import read_run, write_utility
 from mi_lightning.workers import Job, Outcome, Workers, cores, threads_each
 
 _MEMORY = 2 * 2**30  # bytes that an attack may take, to choose how many run at once
-
-_FINISHED = "run.json"  # written last into the folder of a run
-
-_SCHEMA = 2  # of that file; 1 said `identity` for the digest
 
 
 def default_jobs(runs: int) -> int:
@@ -49,7 +45,7 @@ def _memory() -> int:
 
 def run(cells: Sequence[Cell], folder: Path, jobs: int | None, console: Console, worker: str) -> dict[str, str]:
     """Run what is not finished; return the reasons of what failed, by run digest."""
-    done = finished_runs(folder)
+    done = finished_points(folder)
     waiting = list({cell.run_digest: cell for cell in cells if cell.run_digest not in done}.values())
     total = len({cell.run_digest for cell in cells})
     if reused := total - len(waiting):
@@ -123,37 +119,23 @@ def execute(argument: Mapping[str, Any], runner: Runner) -> dict[str, Any]:
     if data is None:
         raise InputError("data", "none", "data")  # a plan has none without
     write_utility(folder, measure_utility(attacked.target.cpu(), data.test_x, data.test_y))
-    content = {
-        "schema_version": _SCHEMA,
-        "run_digest": argument["run_digest"],
-        "version": package_versions()["mi-lightning"],
-        "seconds": time.perf_counter() - start,
-    }
     summary = read_run(folder).results.summary
-    write_atomically(folder / _FINISHED, json.dumps(content, indent=2) + "\n")
-    return {"seconds": content["seconds"], **{key: summary[key] for key in ("evaluator_top1", "identification_top1")}}
+    seconds = time.perf_counter() - start
+    mark_finished(folder, argument["run_digest"], seconds)
+    return {"seconds": seconds, **{key: summary.get(key) for key in ("recognised", "evaluator_top1")}}
 
 
-def finished_runs(folder: Path) -> dict[str, Path]:
-    """Folders of the runs that are finished, by run digest."""
-    found: dict[str, Path] = {}
-    for path in sorted((folder / "runs").glob(f"*/{_FINISHED}")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            read_run(path.parent)
-        except (OSError, ValueError, MIError):  # damaged: it is run again
-            continue
-        if isinstance(content, dict) and content.get("schema_version") == _SCHEMA:
-            found[str(content.get("run_digest"))] = path.parent
-    return found
+def finished_points(folder: Path) -> dict[str, Path]:
+    """Folders of the runs of a sweep that are finished, by run digest."""
+    return finished_runs(folder / "runs", read_run)
 
 
 def _line(cell: Cell, outcome: Outcome) -> str:
     """What is said of a finished run."""
     numbers = outcome.value
     return (
-        f"{cell.name}: top-1 {numbers['evaluator_top1']:.1%}, identification {numbers['identification_top1']:.1%} "
-        f"({numbers['seconds']:.0f} s)"
+        f"{cell.name}: {show(numbers['recognised'], 'share')} recognised, "
+        f"inside evaluator top-1 {show(numbers['evaluator_top1'], 'share')} ({numbers['seconds']:.0f} s)"
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -267,6 +268,19 @@ class SpeakerDataModule(PersonDataModule):
         """Places of the utterances to train or to test in the decoded audio, speaker by speaker."""
         self.setup()
         return self._segments[part]
+
+    @property
+    def audio(self) -> NDArray[np.int16]:
+        """The decoded audio that `segments` are places in, (samples,)."""
+        self.setup()
+        return self._audio
+
+    def with_segments(self, segments: dict[Part, list[Segment]], audio: NDArray[np.int16]) -> Self:
+        """Copy the data with other utterances: places in ``audio``, sorted by their labels."""
+        self.setup()
+        other = copy.copy(self)
+        other._segments, other._audio = segments, audio
+        return other
 
     def utterances(self, part: Part) -> list[tuple[int, Tensor]]:
         """Utterances to train or to test: label and waveform (1, samples) float32 in [-1, 1]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -50,6 +52,9 @@ class SpeechSpectrum:
         sample_rate: Samples in a second.
         seconds: Speech of each utterance that is used, at most.
     """
+
+    #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
+    public: ClassVar[bool] = True
 
     def __init__(
         self, references: PersonDataModule | None = None, *, sample_rate: int = 16000, seconds: float = 10.0

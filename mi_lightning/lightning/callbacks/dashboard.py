@@ -14,7 +14,8 @@ from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.errors import InputError
-from mi_lightning.judging.judge import Judge, Judgement, best_rows
+from mi_lightning.judging.judge import Judge
+from mi_lightning.judging.judgement import Judgement, best_rows
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
 from mi_lightning.report.media import media
 from mi_lightning.report.sound import sample_rate

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Kind, Modality
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report import pictures
 
 
@@ -52,20 +52,23 @@ class Media:
     unseen = "photographs"
     measures: tuple[str, ...] = ("ssim_mean", "ssim_best_mean", "nrmse_mean", "psnr_mean")
     terminal: tuple[str, ...] = (
-        *("evaluator_top1", "evaluator_top5", "identification_top1", "confidence_mean"),
-        *("ssim_mean", "nrmse_mean", "iterations_mean", "seconds"),
+        *("recognised_interval", "ceiling", "chance", "accepted_at_1_percent", "fools_model_only"),
+        *("evaluator_top1", "seconds"),
     )
     caption = (
-        "top-1, top-5: an inside evaluator names the person\n"
-        "ident.: nearest to the person in its feature space; conf.: the target's own\n"
-        "SSIM, NRMSE: against the mean of the person's photographs"
+        "recognised: named first by a recogniser that never met these people (95% interval);\n"
+        "ceiling: the mean of the person's photographs; let in: where 1% of impostors get in;\n"
+        "fools: only the target or an inside evaluator (inside) name the person"
     )
     controls: Mapping[str, str] = {
         "noise": "noise images",
         "mean_face": "mean of all faces",
         "shuffled": "shuffled labels",
+        "untrained": "untrained target",
+        "without_person": "target trained without the person",
+        "prior_alone": "prior alone",
     }
-    controls_short: Mapping[str, str] = {"mean_face": "mean face"}
+    controls_short: Mapping[str, str] = {"mean_face": "mean face", "without_person": "without"}
 
     def control(self, key: str, *, short: bool = False) -> str:
         """Name of a control."""
@@ -142,5 +145,5 @@ class Media:
         """
 
     def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
-        """What a cell of the page shows of a reconstruction: ``picture``, ``closest``, ``stretch``, or ``sounds``."""
+        """What a cell of the page shows: ``picture``, ``closest``, ``stretch``, or ``sounds``; and ``film``."""
         return {}

@@ -14,6 +14,7 @@ from mi_lightning.data.base import Kind, Modality
 from mi_lightning.report import pictures
 from mi_lightning.report.media.base import Found, Media
 from mi_lightning.report.media.sheet import contact_sheet
+from mi_lightning.report.media.timeline import film
 
 
 class Pictures(Media):
@@ -69,12 +70,13 @@ class Pictures(Media):
             card["mean"] = photograph(arrays, "reference_mean", index)
 
     def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
-        """The reconstruction and the photograph of the person that is most like it."""
+        """The reconstruction, the photograph of the person that is most like it, and how it came about."""
         pixels = self.pixels(torch.from_numpy(arrays["reconstruction"][index : index + 1]), modality)[0]
         return {
             "picture": pictures.data_uri(pixels),
             "closest": photograph(arrays, "reference_best", index),
             "stretch": pictures.stretch_style(pixels),
+            "film": film(arrays, index),
         }
 
 

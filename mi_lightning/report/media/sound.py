@@ -13,10 +13,12 @@ from torch import Tensor
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.audio.files import from_int16, full_scale, to_int16, wav
 from mi_lightning.data.base import Kind, Modality
-from mi_lightning.judging.judge import Judgement
+from mi_lightning.judging.judgement import Judgement
 from mi_lightning.report import pictures, sound
+from mi_lightning.report.inline import sound_uri, webp_uri
 from mi_lightning.report.media.base import Found, Media
 from mi_lightning.report.media.sheet import contact_sheet
+from mi_lightning.report.media.timeline import film
 
 
 class Voices(Media):
@@ -29,16 +31,16 @@ class Voices(Media):
         *("modulation_mean", "vocoder_evaluator_top1", "vocoder_target_top1"),
     )
     terminal = (
-        *("evaluator_top1", "evaluator_top5", "vocoder_evaluator_top1", "target_top1", "confidence_mean"),
-        *("dvector_cosine_mean", "sex_right", "modulation_mean", "seconds"),
+        *("recognised_interval", "ceiling", "chance", "accepted_at_1_percent", "fools_model_only"),
+        *("evaluator_top1", "target_top1", "modulation_mean", "seconds"),
     )
     caption = (
-        "top-1, top-5: an inside evaluator names the speaker; voc.: after a vocoder\n"
-        "target: the target names the speaker of the whole; conf.: how sure it is\n"
-        "d-vec.: cosine to the real d-vector; mod.: loudness varies like speech's (0 to 1)"
+        "recognised: named first by a recogniser that never met these speakers (95% interval);\n"
+        "ceiling: real pieces as long; let in: where 1% of impostors get in; fools: only target or\n"
+        "inside evaluator (inside) name the speaker; mod.: loudness varies like speech's (0 to 1)"
     )
-    controls: Mapping[str, str] = {"real_speech": "real speech", "shuffled": "shuffled labels"}
-    controls_short: Mapping[str, str] = {"real_speech": "real"}
+    controls: Mapping[str, str] = {**Media.controls, "noise": "noise", "real_speech": "real speech"}
+    controls_short: Mapping[str, str] = {**Media.controls_short, "real_speech": "real"}
 
     def pixels(self, samples: Tensor, modality: Modality) -> pictures.Pixels:
         """Spectrograms."""
@@ -92,21 +94,23 @@ class Voices(Media):
         """Real speech of the speaker; of several runs' excerpts the longest."""
         if "real" not in arrays:
             return
-        voice = self._player("real speech", from_int16(arrays["real"][index : index + 1]), modality)
-        if card["voice"] is None or len(voice["sound"]) > len(card["voice"]["sound"]):
-            card["voice"] = voice
+        samples = arrays["real"][index : index + 1]
+        if card["voice"] is None or samples.shape[-1] > card["voice"]["samples"]:
+            voice = self._player("real speech", from_int16(samples), modality)
+            card["voice"] = voice | {"samples": samples.shape[-1]}
 
     def cell(self, arrays: Mapping[str, NDArray[Any]], index: int, modality: Modality) -> dict[str, Any]:
-        """Players of what was found, and of the same after the vocoder."""
+        """Players of what was found and of the same after the vocoder, and how it came about."""
         waves = {"as found": torch.from_numpy(arrays["reconstruction"][index : index + 1])}
         if "vocoded" in arrays:
             waves["after the vocoder"] = from_int16(arrays["vocoded"][index : index + 1])
-        return {"sounds": [self._player(caption, wave, modality) for caption, wave in waves.items()]}
+        sounds = [self._player(caption, wave, modality) for caption, wave in waves.items()]
+        return {"sounds": sounds, "film": film(arrays, index)}
 
-    def _player(self, caption: str, wave: Tensor, modality: Modality) -> dict[str, str]:
+    def _player(self, caption: str, wave: Tensor, modality: Modality) -> dict[str, Any]:
         """A waveform, shape (1, 1, samples), to listen to and to look at."""
-        picture = pictures.data_uri(self.pixels(wave, modality)[0])
-        return {"caption": caption, "sound": sound.wav_uri(wave, _rate(modality)), "picture": picture}
+        picture = webp_uri(self.pixels(wave, modality)[0])
+        return {"caption": caption, "sound": sound_uri(wave, _rate(modality)), "picture": picture}
 
 
 def _rate(modality: Modality) -> int:

@@ -14,10 +14,22 @@ SCHEMA_VERSION = 2
 LIKENESS = ("mse", "nrmse", "psnr", "ssim", "mse_best", "nrmse_best", "psnr_best", "ssim_best")
 #: Shares of rows that an inside evaluator recognises.
 HITS = ("evaluator_top1", "evaluator_top5", "identification_top1")
+#: What the recogniser says of the rows that the selection ranks first (`mi_lightning.judging.outside.Opinion`).
+OUTSIDE = (
+    *("recognised", "recognised_top5", "recogniser_rank", "recogniser_distance", "accepted_at_1_percent"),
+    *("accepted_at_0_1_percent", "wrongly_accepted_at_1_percent", "detected"),
+)
+#: The same over all people.
+OUTSIDE_SUMMARY = tuple(
+    f"{name}_mean" if name in ("recogniser_rank", "recogniser_distance") else name for name in OUTSIDE
+)
 #: Metrics of a row; those of the summary that are not shares have ``_mean`` behind them.
-METRICS = (*HITS, "evaluator_confidence", *LIKENESS)
+METRICS = (*HITS, "evaluator_confidence", *LIKENESS, *OUTSIDE)
 #: The same metrics over all people, as in ``summary`` and ``controls``.
-SUMMARY_METRICS = tuple(name if name in HITS else f"{name}_mean" for name in METRICS)
+SUMMARY_METRICS = (
+    *(name if name in HITS else f"{name}_mean" for name in (*HITS, "evaluator_confidence", *LIKENESS)),
+    *OUTSIDE_SUMMARY,
+)
 
 _NUMBER = {"type": ["number", "null"]}
 _TEXT = {"type": ["string", "null"]}
@@ -78,8 +90,12 @@ RESULTS_SCHEMA: dict[str, Any] = _object(
                 "outside_range": _NUMBER,
                 "stop_reasons": {"type": "object"},
                 **dict.fromkeys(SUMMARY_METRICS, _NUMBER),
+                "verdicts": {"type": "object"},
+                "fools_model_only": _NUMBER,
+                "inside_false_positive_rate": _NUMBER,
             },
             optional=(
+                *(*OUTSIDE_SUMMARY, "verdicts", "fools_model_only", "inside_false_positive_rate"),
                 *("cost_mean", "outside_range", "stop_reasons", "evaluator_confidence_mean"),
                 *(f"{name}_mean" for name in LIKENESS if name.endswith("_best")),
             ),
@@ -99,10 +115,15 @@ RESULTS_SCHEMA: dict[str, Any] = _object(
                     "queries": {"type": "integer"},
                     "seconds": _NUMBER,
                     "evaluator_guess": _TEXT,
+                    "recogniser_guess": _TEXT,
+                    "best_iteration": _COUNT,
+                    "verdict": _TEXT,
+                    "verdict_reason": _TEXT,
                     **dict.fromkeys(METRICS, _NUMBER),
                 },
                 optional=(
-                    *("best", "evaluator_guess", "evaluator_confidence"),
+                    *("best", "evaluator_guess", "evaluator_confidence", "recogniser_guess", "best_iteration"),
+                    *("verdict", "verdict_reason", *OUTSIDE),
                     *(name for name in LIKENESS if name.endswith("_best")),
                 ),
             ),
@@ -110,18 +131,26 @@ RESULTS_SCHEMA: dict[str, Any] = _object(
         "input_shape": {"type": "array", "items": {"type": "integer"}},
         "input_range": {"type": "array", "items": {"type": "number"}},
         "controls": {"type": "object"},
+        "ceiling": {"type": "object"},
         "chance": {"type": "object"},
         "evaluator": {"type": ["object", "null"]},
+        "recogniser": {"type": ["object", "null"]},
+        "recogniser_missing": _TEXT,
         "data": {"type": ["object", "null"]},
         "run": {"type": "object"},
     },
-    optional=("input_shape", "input_range", "controls", "chance", "evaluator", "data", "run"),
+    optional=(
+        *("input_shape", "input_range", "controls", "ceiling", "chance", "evaluator", "recogniser"),
+        *("recogniser_missing", "data", "run"),
+    ),
 )
 
 __all__ = [
     "HITS",
     "LIKENESS",
     "METRICS",
+    "OUTSIDE",
+    "OUTSIDE_SUMMARY",
     "RESULTS_SCHEMA",
     "SCHEMA_VERSION",
     "SUMMARY_METRICS",

@@ -1,4 +1,8 @@
-"""Where each attack of a sweep breaks, at what cost, and who would have been deceived, in plain sentences."""
+"""Where each attack of a sweep breaks, at what cost, and who would have been deceived, in plain sentences.
+
+That an attack failed and that people are protected are never the same words, and what only the inside evaluator says
+is never said without its name.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi_lightning.report.formats import show
+from mi_lightning.report.sweep.figure import FIGURES, Figure
 from mi_lightning.report.sweep.plan import SweepPlan
 from mi_lightning.report.sweep.points import measured
-
-_NOTHING = "nothing is known of it: no run has a number of people who are identified."
 
 
 def reading(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -21,73 +24,107 @@ def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]
     """Name the strengths that look safe by one attack and are not by another."""
     said = []
     for line in series:
-        label = line["breakdown"]["label"]
+        figure, label = _figure(line), line["breakdown"]["below_at"]
         if label is None or line["breakdown"]["worked"] is False:
             continue
         there = {
-            other["name"]: point["identification_top1"]["value"]
+            other["name"]: point[figure.key]["value"]
             for other in series
-            for point in measured(other["points"])
-            if point["label"] == label and point["identification_top1"]["value"] >= plan.broken_below
+            for point in measured(other["points"], figure.key)
+            if point["label"] == label and point[figure.key]["value"] >= plan.broken_below
         }
         if there:
             name = max(there, key=lambda other: there[other])
             at = f"{plan.strength.title} {label}"
             seems = f"Judged by “{line['name']}” alone, {at} looks safe"
             if not plan.defends:
-                seems = f"“{line['name']}” identifies under {show(plan.broken_below, 'share')} at {at}"
-            said.append(f"{seems}; “{name}” still identifies {show(there[name], 'share')} there.")
+                seems = f"By “{line['name']}” under {show(plan.broken_below, 'share')} are {figure.done} at {at}"
+            said.append(f"{seems}; by “{name}” {show(there[name], 'share')} are still {figure.done} there.")
     return said
 
 
 def verdict(plan: SweepPlan, line: Mapping[str, Any]) -> dict[str, str]:
     """Where an attack breaks, for the top of the page: a headline, its unit, and sentences."""
-    found, points, limit = line["breakdown"], measured(line["points"]), show(plan.broken_below, "share")
+    found, figure = line["breakdown"], _figure(line)
+    points, limit = measured(line["points"], figure.key), show(plan.broken_below, "share")
     head, unit = str(found["label"]), plan.strength.title
     if not points:
-        head, unit, text = "not measured", "", f"{_NOTHING[0].upper()}{_NOTHING[1:]}"
+        nothing = _nothing(figure)
+        head, unit, text = "not measured", "", f"{nothing[0].upper()}{nothing[1:]}"
     elif found["worked"] is False:
         head, unit = "says nothing", ""
-        text = f"It identifies fewer than {limit} at {plan.strength.reference} already."
+        text = f"Under {limit} are {figure.done} at {plan.strength.reference} already."
     elif all(point["label"] == plan.strength.reference for point in points):
         head, unit, text = "not measured", "", f"There are runs at {points[-1]['label']} only."
+    elif found["label"] is None and found["failed_at"] is not None:
+        head, unit = "attack failed", f"{plan.strength.title} {found['failed_at']}"
+        failure = _failure(plan, found)
+        text = f"{failure[0].upper()}{failure[1:]}."
     elif found["label"] is None:
         head, unit = "not blocked" if plan.defends else f"{limit} or more", ""
         what = "strength" if plan.defends else plan.strength.title
-        text = f"Identification stays at {limit} or above at every {what} tried, up to {found['holds_until']}."
+        text = f"{limit} or more are {figure.done} at every {what} tried, up to {found['holds_until']}."
     else:
-        text = f"Identification there: {_interval(found['identification'])}."
+        text = f"{figure.done[0].upper()}{figure.done[1:]} there: {_interval(found['share'])}."
         if found["accuracy_cost"] is not None:
             cost = _cost(plan, found["accuracy_cost"])
             text += f" {cost[0].upper()}{cost[1:]}."
         if not found["stays"]:
             again = _again(plan)
             text += f" {again[0].upper()}{again[1:]} it is above {limit} again."
+        if found["failed_at"] is not None:
+            text += f" Before that, {_failure(plan, found)}."
+    unit = ", ".join(word for word in (unit, figure.caution) if word)
     return {"name": line["name"], "head": head, "unit": unit, "text": " ".join([text, *_unknown(plan, found)])}
+
+
+def _figure(line: Mapping[str, Any]) -> Figure:
+    """The figure by which a line is read."""
+    return FIGURES[line["breakdown"]["figure"]]
+
+
+def _nothing(figure: Figure) -> str:
+    return f"nothing is known of it: no run counts who is {figure.done}."
+
+
+def _failure(plan: SweepPlan, found: Mapping[str, Any]) -> str:
+    """That an attack failed, and what that is worth, as a sentence without its full stop."""
+    failed = found["attack_failed"]
+    what = "the defense" if plan.defends else "what another attack would find"
+    return (
+        f"at {plan.strength.title} {found['failed_at']} the attack itself failed for {failed['count']} of "
+        f"{failed['of']} reconstructions, which says nothing about {what}"
+    )
 
 
 def _breaks(plan: SweepPlan, line: Mapping[str, Any]) -> str:
     """Where an attack breaks, as the end of a sentence, and what is not known."""
-    found, points, title = line["breakdown"], measured(line["points"]), plan.strength.title
-    limit = show(plan.broken_below, "share")
+    found, figure, title = line["breakdown"], _figure(line), plan.strength.title
+    points, limit = measured(line["points"], figure.key), show(plan.broken_below, "share")
     if not points:
-        return " ".join([_NOTHING, *_unknown(plan, found)])
-    share = show(points[-1]["identification_top1"]["value"], "share")
+        return " ".join([_nothing(figure), *_unknown(plan, found)])
+    share = show(points[-1][figure.key]["value"], "share")
     if found["worked"] is False:
         about = "the defense" if plan.defends else title
-        text = f"identifies under {limit} at {plan.strength.reference} already, so it says nothing about {about}."
+        text = (
+            f"under {limit} are {figure.done} at {plan.strength.reference} already, so it says nothing about {about}."
+        )
     elif all(point["label"] == plan.strength.reference for point in points):
-        text = f"identifies {share} at {points[-1]['label']}; nothing else has been measured."
+        text = f"{share} are {figure.done} at {points[-1]['label']}; nothing else has been measured."
+    elif found["label"] is None and found["failed_at"] is not None:
+        text = f"{_failure(plan, found)}."
     elif found["label"] is None and plan.defends:
-        text = f"not blocked by any strength tried; at {points[-1]['label']} it still identifies {share}."
+        text = f"not blocked by any strength tried; at {points[-1]['label']} {share} are still {figure.done}."
     elif found["label"] is None:
-        text = f"identifies {limit} or more at every {title} tried; {share} at {points[-1]['label']}."
+        text = f"{limit} or more are {figure.done} at every {title} tried; {share} at {points[-1]['label']}."
     else:
         verb = "falls" if found["worked"] else "is"
-        text = f"identification {verb} under {limit} at {title} {found['label']} ({_interval(found['identification'])})"
+        text = f"{figure.noun} {verb} under {limit} at {title} {found['label']} ({_interval(found['share'])})"
         if found["accuracy_cost"] is not None:
             text += f", where {_cost(plan, found['accuracy_cost'])}"
         text += "." if found["stays"] else f"; {_again(plan)} it is above that again."
+        if found["failed_at"] is not None:
+            text += f" Before that, {_failure(plan, found)}."
     return " ".join([text, *_unknown(plan, found)])
 
 

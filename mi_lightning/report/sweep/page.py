@@ -14,6 +14,7 @@ from PIL import Image
 from mi_lightning.report import pictures
 from mi_lightning.report.page import page_template
 from mi_lightning.report.settings import circumstances, side_by_side
+from mi_lightning.report.sweep.figure import FIGURES, RECOGNISED, missing_headline, yardsticks
 from mi_lightning.report.sweep.narrative import contrasts, verdict
 from mi_lightning.report.sweep.plan import SweepPlan, SweepRun
 
@@ -32,6 +33,7 @@ def sweep_page(
     shown = [run for run in runs if run.seed == seed] or list(runs)
     columns = _columns(plan, series, shown)
     found = [column["run"].finished.results for column in columns]
+    figure = FIGURES[series[0]["breakdown"]["figure"]]
     examples = [run.finished.results for run in _one_each(series, plan, runs)]
     return page_template("sweep.html.j2").render(
         title=plan.title,
@@ -41,12 +43,15 @@ def sweep_page(
         count=len(runs),
         failed=failed,
         missing=missing,
+        deciding=figure,
+        headline_missing=missing_headline(series, runs),
+        marks=yardsticks(runs, figure),
         contrasts=contrasts(plan, series),
         verdicts=[verdict(plan, line) for line in series],
         curves="data:image/svg+xml;base64," + base64.b64encode(curves).decode("ascii"),
         groups=_groups(plan, columns),
         columns=columns,
-        people=_people(columns),
+        people=_people(columns, outside=figure is RECOGNISED),
         seed=shown[0].seed,
         names=[f"{line['name']}" for line in series],
         parameters=side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in examples]),
@@ -84,8 +89,14 @@ def _groups(plan: SweepPlan, columns: Sequence[Mapping[str, Any]]) -> list[tuple
     return [(label, count) for label, count in counts.items() if count]
 
 
-def _people(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the figure: each person with a photograph and a cell for each column."""
+def _people(columns: Sequence[Mapping[str, Any]], *, outside: bool) -> list[dict[str, Any]]:
+    """Rows of the figure: each person with a photograph and a cell for each column.
+
+    Args:
+        columns: Columns of the figure.
+        outside: Whether the outside recogniser says whom it sees; otherwise the inside evaluator does.
+    """
+    hit, guess = ("recognised", "recogniser_guess") if outside else ("evaluator_top1", "evaluator_guess")
     people: dict[tuple[int, str], dict[str, Any]] = {}
     for place, column in enumerate(columns):
         run = column["run"].finished.results
@@ -99,8 +110,10 @@ def _people(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 run.media.introduce(person, run.arrays, index, run.modality)
             person["cells"][place] = {
                 "cost": "–" if row["cost"] is None else f"{row['cost'] + 0.0:.3g}",  # 0, not -0
-                "right": bool(row["evaluator_top1"]),
-                "guess": row.get("evaluator_guess") or "nobody",
+                "right": bool(row.get(hit)),
+                "guess": row.get(guess) or "nobody",
+                "failed": row.get("verdict") == "attack_failed",
+                "why": row.get("verdict_reason") or "",
                 "picture": None if pixels is None else _small(pixels[i]),
                 "stretch": "" if pixels is None else pictures.stretch_style(pixels[i]),
                 "series": column["series"],

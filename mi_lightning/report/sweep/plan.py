@@ -26,7 +26,7 @@ class SweepPlan:
         axes: What varies; the first one is the strength.
         attacks: Names of the attacks.
         seeds: Seeds of the attacks.
-        broken_below: An attack counts as broken where it identifies a smaller share of the people.
+        broken_below: An attack counts as broken where a smaller share of the people is recognised.
         settings: Attacks and grid as they stood in the configuration.
     """
 

@@ -1,0 +1,44 @@
+"""What stands inside a page instead of beside it: small pictures and compressed sounds, as addresses of their own."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+from torch import Tensor
+
+from mi_lightning.audio.compressed import MP3_RATES, mp3
+from mi_lightning.audio.files import wav
+from mi_lightning.errors import MIError
+from mi_lightning.report.pictures import Pixels
+
+_PLAYED = 2.0  # seconds inside a page: whole waveforms are in the files
+_QUALITY = 55  # of WebP: spectrograms and snapshots are looked at, never measured
+
+
+def sound_uri(samples: Tensor, rate: int) -> str:
+    """Encode the first seconds of a waveform: MP3, or WAV (seven times the size) without soundfile or at an odd rate.
+
+    Args:
+        samples: Any shape, one channel, full scale at 1.
+        rate: Samples in a second.
+    """
+    played = samples.flatten()[: round(_PLAYED * rate)]
+    if rate in MP3_RATES:
+        try:
+            return _uri("audio/mpeg", mp3(played, rate))
+        except MIError:  # no soundfile: a page that is larger is better than none
+            pass
+    return _uri("audio/wav", wav(played, rate))
+
+
+def webp_uri(pixels: Pixels) -> str:
+    """Encode a picture, (H, W) or (H, W, 3), with loss: for what need not be seen to the pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert("RGB").save(buffer, format="WEBP", quality=_QUALITY, method=4)
+    return _uri("image/webp", buffer.getvalue())
+
+
+def _uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64," + base64.b64encode(content).decode("ascii")
