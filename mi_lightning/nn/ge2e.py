@@ -108,7 +108,7 @@ def mel_energies(wave: Tensor) -> Tensor:
 
 @cache
 def slaney_filters() -> Tensor:
-    """Triangles of equal area, evenly spaced on the scale of the Auditory Toolbox [S98], shape (201, 40).
+    """Triangles of equal area, evenly spaced on the scale of the Auditory Toolbox [Sl98], shape (201, 40).
 
     The scale rises by 1 every 66.7 Hz up to 1 kHz, and above by 1 for each factor of 6.4 ** (1 / 27).
     """

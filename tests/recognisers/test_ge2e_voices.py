@@ -87,13 +87,13 @@ def test_real_voices_are_told_apart():
     recogniser = GE2EVoices()
     try:
         recogniser.check()
-        data = SyntheticVoices()
+        data = SyntheticVoices(voices=4, sentences=6)
         data.setup()
     except MIError as error:
         pytest.skip(f"needs Resemblyzer's weights and the extra speech: {error}")
-    train = [(label, wave) for label, wave in data.utterances("train") if label < 6]
-    test = [(label, wave[:, 8000:24000]) for label, wave in data.utterances("test") if label < 6]
+    train = [(label, wave[:, :32000]) for label, wave in data.utterances("train")]
+    test = [(label, wave[:, 8000:24000]) for label, wave in data.utterances("test")]
     (known, shown), (label, asked) = zip(*train, strict=True), zip(*test, strict=True)
     vectors = [recogniser.embed(part, value_range=(-1, 1), sample_rate=16000).vectors for part in (shown, asked)]
-    gallery = Gallery.enrol(vectors[0], torch.tensor(known), 6, recogniser.metric)
+    gallery = Gallery.enrol(vectors[0], torch.tensor(known), 4, recogniser.metric)
     assert float((gallery.rank(vectors[1], torch.tensor(label)) == 1).double().mean()) > 0.9
