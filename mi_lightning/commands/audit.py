@@ -16,8 +16,8 @@ from mi_lightning.errors import InputError
 from mi_lightning.io import ensure_writable
 from mi_lightning.report import build_report, summary_table
 from mi_lightning.report.audit import audit_document, write_audit
-from mi_lightning.report.results import read_runs
 from mi_lightning.report.control_runs import write_controls
+from mi_lightning.report.results import read_runs
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,11 @@ def audit(
     }
     write_controls(folder, found)
     names, results = read_runs(runs, [pair.name for pair in planned])
-    document = audit_document(title, names, results, folder=folder, release_context=release_context)
+    told = {name: {str(control.name): control.rows() for control in each} for name, each in found.items()}
+    document = audit_document(title, names, results, controls=told, folder=folder, release_context=release_context)
     outcomes = gates.check(document, results)
     write_audit(folder, document, outcomes)
-    build_report(runs, folder / "report.html", title=title)
+    build_report(runs, folder / "report.html", title=title, names=names, audit=document)
     screen.print(summary_table(runs))
     screen.print(f"report: {folder / 'report.html'}   ({time.perf_counter() - start:.0f} s)")
     raise_breaches(outcomes)
