@@ -13,12 +13,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mi_lightning.attacks.initializers.speech_noise import SpeechNoise
 from mi_lightning.attacks.spaces.waveform import WaveformSpace
 from mi_lightning.classifiers.loading import save_classifier
+from mi_lightning.data.base import modality_of
 from mi_lightning.lightning.callbacks import GriffinLim
 from mi_lightning.lightning.callbacks.dashboard import Dashboard
 from mi_lightning.lightning.callbacks.results import ResultsWriter
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import build_report, read_results, sound, summary_table
+from mi_lightning.report.media import media
 from mi_lightning.targets import WhiteBox
 from tests.judging.voices import RATE, ToneEar, ToneSpeakers, tone
 
@@ -94,6 +96,14 @@ def test_page_has_players_and_numbers(run, tmp_path):
     assert "real speech" in page
     assert ">SSIM</th>" not in page
     assert "After a vocoder" in page
+
+
+def test_a_player_with_its_spectrogram_takes_a_share_of_five_megabytes():
+    # twenty voices in seven attacks, as found and after the vocoder, and a recording of each; noise is the worst
+    modality = modality_of((1, RATE), (-1.0, 1.0), RATE)
+    noise = torch.rand(1, 1, RATE, generator=torch.Generator().manual_seed(0)).numpy() - 0.5
+    (player,) = media("sound").cell({"reconstruction": noise}, 0, modality)["sounds"]
+    assert len(player["sound"]) + len(player["picture"]) < 5e6 / (20 * 7 * 2 + 20)
 
 
 def test_table_for_the_terminal(run):
