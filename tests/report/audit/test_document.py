@@ -31,7 +31,7 @@ def objects(schema):
     for inner in schema.get("properties", {}).values():
         yield from objects(inner)
     for key in ("items", "additionalProperties"):
-        if key in schema:
+        if schema.get(key):
             yield from objects(schema[key])
 
 
