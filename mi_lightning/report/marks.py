@@ -74,7 +74,7 @@ def bar(run: RunResults) -> dict[str, Any]:
     """The stacked bar of a run: its parts, and the same in words."""
     counts = verdict_counts(run)
     people = sum(counts.values())
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"mark": each, "count": counts[each.key], "share": counts[each.key] / people}
         for each in MARKS
         if counts[each.key]

@@ -10,6 +10,7 @@ from typing import Any
 from mi_lightning.errors import MIError
 from mi_lightning.io import read_json
 from mi_lightning.report.audit.files import audit_files
+from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.audit.whole import DOCUMENT, PAGE, Audit, assemble
 from mi_lightning.report.recomputation import Recomputation
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
@@ -34,7 +35,8 @@ def check_audit(folder: Path) -> Recomputation:
             raise MIError(f"{DOCUMENT} does not fit its schema: {wrong}")
         runs = _runs(folder, written)
         found = assemble(folder, runs, title=written["title"], release_context=written["release_context"])
-        document = {**found.document, "created": written["created"]}
+        # when it was made, and the bounds that it was held against, are the only things that no run knows
+        document = {**found.document, "created": written["created"], "gates": written["gates"]}
         _compare(DOCUMENT, written, document, done)
         _check_texts(replace(found, document=document), done)
     except MIError as error:
@@ -72,17 +74,10 @@ def _compare(where: str, written: object, found: object, done: Recomputation) ->
 
 def _check_texts(anew: Audit, done: Recomputation) -> None:
     """Write the page once more, and what follows from ``audit.json`` alone: they are functions of it and the runs."""
-    texts = {PAGE: anew.page()}
-    # what came of gates is kept in these files alone, so that only their digests vouch for it
-    texts |= {} if _has_gates(anew.folder) else audit_files(anew.document)
+    outcomes = [Outcome(**gate) for gate in anew.document["gates"]]
+    texts = {PAGE: anew.page(), **audit_files(anew.document, outcomes)}
     for name, text in texts.items():
         if name != DOCUMENT and (anew.folder / name).is_file():
             done.figures += 1
             if (anew.folder / name).read_bytes() != text.encode():
                 done.problems.append(f"{name} is not what {DOCUMENT} and its runs give")
-
-
-def _has_gates(folder: Path) -> bool:
-    """Whether the audit was held against gates."""
-    path = folder / "junit.xml"
-    return path.is_file() and b"gates." in path.read_bytes()
