@@ -56,14 +56,14 @@ def build_report(
     """
     names, found = read_runs(runs, names)
     output = Path(output)
-    write_atomically(output, _page(names, found, title=title, audit=audit, made=made))
+    write_atomically(output, render_report(names, found, title=title, audit=audit, made=made))
     return output
 
 
-def _page(
+def render_report(
     names: Sequence[str], runs: Sequence[RunResults], *, title: str, audit: Mapping[str, Any] | None, made: str | None
 ) -> str:
-    """The page as text."""
+    """The page as text; arguments as those of :func:`build_report`."""
     kinds = {run.media.kind for run in runs}
     told = entries(audit, names, runs)
     return page_template("report.html.j2").render(
