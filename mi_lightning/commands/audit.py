@@ -16,8 +16,8 @@ from mi_lightning.errors import InputError
 from mi_lightning.io import ensure_writable
 from mi_lightning.report import build_report, summary_table
 from mi_lightning.report.audit import audit_document, write_audit
-from mi_lightning.report.results import read_runs
 from mi_lightning.report.control_runs import write_controls
+from mi_lightning.report.results import read_runs
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def audit(
     document = audit_document(title, names, results, folder=folder, release_context=release_context)
     outcomes = gates.check(document, results)
     write_audit(folder, document, outcomes)
-    build_report(runs, folder / "report.html", title=title)
+    build_report(runs, folder / "report.html", title=title, names=names, audit=document)
     screen.print(summary_table(runs))
     screen.print(f"report: {folder / 'report.html'}   ({time.perf_counter() - start:.0f} s)")
     raise_breaches(outcomes)
