@@ -438,7 +438,7 @@ def test_failed_and_safe_are_never_the_same_words(run_folder, tmp_path):
 
 
 def test_a_bar_says_each_verdict_in_words_with_ceiling_and_chance(run_folder, tmp_path):
-    page = page_of([recognise(run_folder())], tmp_path, audit=audit_of(["run"]))
+    page = page_of([recognise(run_folder())], tmp_path, audit=audit_of(["run"], detected=0.3))
     (bar,) = page.all("div", "stack")
     assert bar["role"] == "img"
     assert bar["aria-label"] == "run, 2 people: 1 recognised, 1 fools the model only; ceiling 87.5%; chance 33.3%"
@@ -451,7 +451,8 @@ def test_a_bar_says_each_verdict_in_words_with_ceiling_and_chance(run_folder, tm
     for words in (
         "R 1 F 1",
         "37.5% 10% to 60% over mean of all faces (12.5%)",
-        "50% as another 2%",
+        "50% at 0.1%: 25% as another 2%",
+        "1.3% to 98.7% detected in 30%",
         "50% false positives 75%",
         "run 1 1 0 0 0 2 87.5% 33.3%",  # the bars as a table
     ):
