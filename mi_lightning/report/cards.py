@@ -10,6 +10,8 @@ from mi_lightning.report.formats import show
 from mi_lightning.report.marks import mark
 from mi_lightning.report.results import RunResults
 
+_UNJUDGED = "no recogniser judged this run"
+
 
 def people(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[str, Any]]:
     """Make one card for each person: photograph or voice, and one cell for each run that reconstructed the person.
@@ -59,7 +61,7 @@ def _cell(run_name: str, run: RunResults, row: Mapping[str, Any]) -> dict[str, A
         "run": run_name,
         "row": row,
         "mark": mark(row.get("verdict")),
-        "reason": row.get("verdict_reason") or run.data.get("recogniser_missing") or "No recogniser judged this run.",
+        "reason": _sentence(row.get("verdict_reason") or run.data.get("recogniser_missing") or _UNJUDGED),
         "outside": _outside(row, (run.data.get("recogniser") or {}).get("people")),
         "inside": _inside(row),
         "picture": None,
@@ -68,6 +70,10 @@ def _cell(run_name: str, run: RunResults, row: Mapping[str, Any]) -> dict[str, A
         "stretch": "",
         "film": None,
     }
+
+
+def _sentence(reason: str) -> str:
+    return reason[:1].upper() + reason[1:] + ("" if reason.endswith((".", "!", "?")) else ".")
 
 
 def _outside(row: Mapping[str, Any], people: int | None) -> str:
@@ -97,7 +103,7 @@ def _inside(row: Mapping[str, Any]) -> str:
     said.append(f"target {show(row['confidence'], 'share')} sure")
     if row.get("ssim") is not None:
         said.append(f"SSIM {row['ssim']:.2f}")
-    if (best := row.get("best_iteration")) is not None:
+    if (best := row.get("best_iteration")) is not None and best >= 0:
         said.append(f"best at iteration {best:,} of {row['iterations']:,}")
     else:
         said.append(f"{row['iterations']:,} iterations")

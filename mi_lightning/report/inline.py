@@ -24,13 +24,26 @@ def sound_uri(samples: Tensor, rate: int) -> str:
         samples: Any shape, one channel, full scale at 1.
         rate: Samples in a second.
     """
-    played = samples.flatten()[: round(_PLAYED * rate)]
     if rate in MP3_RATES:
         try:
-            return _uri("audio/mpeg", mp3(played, rate))
+            return _uri("audio/mpeg", mp3(_played(samples, rate), rate))
         except MIError:  # no soundfile: a page that is larger is better than none
             pass
-    return _uri("audio/wav", wav(played, rate))
+    return wav_uri(samples, rate)
+
+
+def wav_uri(samples: Tensor, rate: int) -> str:
+    """Encode the first seconds of a waveform without loss: where people judge what they hear.
+
+    Args:
+        samples: Any shape, one channel, full scale at 1.
+        rate: Samples in a second.
+    """
+    return _uri("audio/wav", wav(_played(samples, rate), rate))
+
+
+def _played(samples: Tensor, rate: int) -> Tensor:
+    return samples.flatten()[: round(_PLAYED * rate)]
 
 
 def webp_uri(pixels: Pixels) -> str:

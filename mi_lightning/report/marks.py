@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from mi_lightning.judging.verdicts import TITLES
 from mi_lightning.report.results import RunResults
 
 
@@ -27,36 +28,22 @@ class Mark:
 
 
 NOT_JUDGED = "not_judged"
+_LETTERS = {"recognised": "R", "fools_model_only": "F", "not_reconstructed": "N", "attack_failed": "A", NOT_JUDGED: "?"}
+_HELP = {
+    "recognised": "The recogniser, which never met these people before it enrolled them, names the right one first.",
+    "fools_model_only": (
+        "The attacked model or the inside evaluator is satisfied, but the recogniser sees somebody else."
+    ),
+    "not_reconstructed": "The attack ran to its end, and neither the recogniser nor the models see the person.",
+    "attack_failed": (
+        "The attack found nothing that can be judged: this says something about the attack, nothing about the model."
+    ),
+    NOT_JUDGED: "There was no recogniser, or nothing to compare with: neither good nor bad.",
+}
 
 #: In the order of a bar, from the left to the right.
-MARKS = (
-    Mark(
-        "recognised",
-        "recognised",
-        "R",
-        "The recogniser, which never met these people before it enrolled them, names the right one first.",
-    ),
-    Mark(
-        "fools_model_only",
-        "fools the model only",
-        "F",
-        "The attacked model or the inside evaluator is satisfied, but the recogniser sees somebody else.",
-    ),
-    Mark(
-        "not_reconstructed",
-        "not reconstructed",
-        "N",
-        "The attack ran to its end, and neither the recogniser nor the models see the person.",
-    ),
-    Mark(
-        "attack_failed",
-        "attack failed",
-        "A",
-        "The attack found nothing that can be judged: this says something about the attack, nothing about the model.",
-    ),
-    Mark(NOT_JUDGED, "not judged", "?", "There was no recogniser, or nothing to compare with: neither good nor bad."),
-)
-_BY_KEY = {mark.key: mark for mark in MARKS}
+MARKS = tuple(Mark(key, TITLES[key], letter, _HELP[key]) for key, letter in _LETTERS.items())
+_BY_KEY = {each.key: each for each in MARKS}
 
 
 def mark(key: str | None) -> Mark:
@@ -72,15 +59,10 @@ def verdict_counts(run: RunResults) -> dict[str, int]:
 
 def bar(run: RunResults) -> dict[str, Any]:
     """The stacked bar of a run: its parts, and the same in words."""
-    counts = verdict_counts(run)
+    counts = {each: count for each in MARKS if (count := verdict_counts(run)[each.key])}
     people = sum(counts.values())
-    parts: list[dict[str, Any]] = [
-        {"mark": each, "count": counts[each.key], "share": counts[each.key] / people}
-        for each in MARKS
-        if counts[each.key]
-    ]
     return {
-        "parts": parts,
+        "parts": [{"mark": each, "count": count, "share": count / people} for each, count in counts.items()],
         "people": people,
-        "words": ", ".join(f"{part['count']} {part['mark'].title}" for part in parts),
+        "words": ", ".join(f"{count} {each.title}" for each, count in counts.items()),
     }

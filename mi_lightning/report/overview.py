@@ -92,10 +92,6 @@ def attacks(found: Sequence[Mapping[str, Any]], runs: Sequence[RunResults]) -> l
             "bar": bar(run),
             "target": short(run.data["target"].get("class")) or "unknown target",
             "defenses": [short(each["class"]) if isinstance(each, Mapping) else each for each in _defenses(run)],
-            "controls": [
-                {"key": key, "name": run.media.control(key), "share": share}
-                for key, share in (entry["controls"] or {}).items()
-            ],
             "best": run.media.control(entry["best_control"]["name"]) if entry["best_control"] else None,
             "warnings": warnings(run),
         }

@@ -36,7 +36,7 @@ def build_report(
 ) -> Path:
     """Write one HTML file that needs nothing else: the outcome, the people, the evidence, the settings.
 
-    The same runs, audit and ``made`` give the same bytes.
+    The same runs and audit give the same bytes.
 
     Args:
         runs: Folders that :func:`~mi_lightning.report.results.write_results` wrote, one column each.
@@ -45,7 +45,7 @@ def build_report(
         names: Name of each run; taken from the folders if None.
         audit: Content of ``audit.json``, from which every figure over people comes: the headline, intervals, leaks,
             comparisons. Without it only what a run says of itself is shown, and the page says that it has no headline.
-        made: When the page was made, as it is shown; now if None.
+        made: When the page was made, as it is shown; when the audit was made if None, or now.
 
     Returns:
         ``output``.
@@ -68,7 +68,7 @@ def render_report(
     told = entries(audit, names, runs)
     return page_template("report.html.j2").render(
         title=title,
-        made=made or datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
+        made=made or _when((audit or {}).get("created")),
         headline=headline(audit, runs),
         marks=MARKS,
         attacks=attacks(told, runs),
@@ -92,6 +92,12 @@ def render_report(
         ),
         configs=[(name, text) for name, run in zip(names, runs, strict=True) if (text := config_of(run))],
     )
+
+
+def _when(created: str | None) -> str:
+    """A time as people read it; now if None."""
+    time = datetime.now(UTC) if created is None else datetime.fromisoformat(created)
+    return time.astimezone(UTC).strftime("%d %B %Y, %H:%M UTC")
 
 
 @cache

@@ -14,7 +14,10 @@ from PIL import Image
 from rich.console import Console
 
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.judging.verdicts import VERDICTS
 from mi_lightning.report import build_report, read_results, summary_table
+from mi_lightning.report.audit import audit_document
+from mi_lightning.report.marks import MARKS
 from mi_lightning.report.narrative import _tail, reading, warnings
 from mi_lightning.report.pictures import stretch_style
 from mi_lightning.report.results import run_names
@@ -429,13 +432,13 @@ def test_a_headline_that_is_missing_is_told_loudly_and_reads_like_no_result(
 def test_failed_and_safe_are_never_the_same_words(run_folder, tmp_path):
     folder = recognise(run_folder(), ("attack_failed", "attack_failed"))
     page = page_of([folder], tmp_path, audit=audit_of(["run"], recognised=0.0))
-    assert "A attack failed attack_failed for a reason." in page.text
+    assert "A attack failed Attack_failed for a reason." in page.text
     for sentence in re.split(r"[.:;]", page.text):
         assert not ("failed" in sentence and "safe" in sentence)
 
 
 def test_a_bar_says_each_verdict_in_words_with_ceiling_and_chance(run_folder, tmp_path):
-    page = page_of([recognise(run_folder())], tmp_path, audit=audit_of(["run"]))
+    page = page_of([recognise(run_folder())], tmp_path, audit=audit_of(["run"], detected=0.3))
     (bar,) = page.all("div", "stack")
     assert bar["role"] == "img"
     assert bar["aria-label"] == "run, 2 people: 1 recognised, 1 fools the model only; ceiling 87.5%; chance 33.3%"
@@ -448,7 +451,8 @@ def test_a_bar_says_each_verdict_in_words_with_ceiling_and_chance(run_folder, tm
     for words in (
         "R 1 F 1",
         "37.5% 10% to 60% over mean of all faces (12.5%)",
-        "50% as another 2%",
+        "50% at 0.1%: 25% as another 2%",
+        "1.3% to 98.7% detected in 30%",
         "50% false positives 75%",
         "run 1 1 0 0 0 2 87.5% 33.3%",  # the bars as a table
     ):
@@ -485,6 +489,9 @@ def test_the_same_audit_gives_the_same_bytes(run_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert build_report([folder], tmp_path / "elsewhere" / "again.html", **settings).read_bytes() == first
     assert b"1 May 2026" in first
+    audit = audit_of(["run"]) | {"created": "2026-05-02T12:30:00+02:00"}
+    text = build_report([folder], tmp_path / "report.html", audit=audit).read_text()
+    assert "02 May 2026, 10:30 UTC" in text
 
 
 def test_evidence_is_told(run_folder, tmp_path):
@@ -520,3 +527,19 @@ def test_every_scrolling_table_can_be_reached_by_keyboard_and_has_a_name(run_fol
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {link["href"].removeprefix("#") for link in page.all("a")} <= set(ids)
+
+
+def test_an_audit_of_real_runs_fits_the_page(run_folder, tmp_path):
+    run = recognise(run_folder())
+    names, runs = ["run"], [read_results(run)]
+    document = audit_document("What leaked", names, runs, folder=tmp_path, release_context="a closed pilot")
+    page = page_of([run], tmp_path, names=names, audit=document)
+    assert "No headline: who would be recognised was not established" in page.text  # of two people
+    assert document["headline"]["refused"].rstrip(".") in page.text
+    assert "a closed pilot" in page.text
+    assert "run, 2 people: 1 recognised, 1 fools the model only; ceiling 87.5%; chance 33.3%" in str(page.tags)
+
+
+def test_every_verdict_has_a_mark_of_its_own():
+    assert {mark.key for mark in MARKS} == set(VERDICTS)
+    assert len({mark.letter for mark in MARKS}) == len({mark.title for mark in MARKS}) == len(VERDICTS)

@@ -12,7 +12,7 @@ from mi_lightning.audio.files import from_int16, full_scale
 from mi_lightning.data.base import SPEECH_RATE, Kind
 from mi_lightning.errors import MIError
 from mi_lightning.report import pictures
-from mi_lightning.report.inline import sound_uri
+from mi_lightning.report.inline import wav_uri
 from mi_lightning.report.results import RunResults
 
 
@@ -84,7 +84,7 @@ def _voices(run: RunResults, index: list[int]) -> tuple[list[str], list[str], bo
     """Reconstructions and real speech of the same length, all equally loud at their loudest."""
     rate = run.modality.sample_rate or SPEECH_RATE
     waves = torch.from_numpy(run.arrays["reconstruction"][index]), from_int16(run.arrays["real"][index])
-    found, real = ([sound_uri(_loud(wave), rate) for wave in full_scale(each)] for each in waves)
+    found, real = ([wav_uri(_loud(wave), rate) for wave in full_scale(each)] for each in waves)
     return found, real, False
 
 
