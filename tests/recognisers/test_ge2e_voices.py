@@ -49,6 +49,17 @@ def test_vector_is_the_mean_over_windows_of_unit_length(voices, encoder):
     assert found.detected.tolist() == [True]
 
 
+def test_sound_shorter_than_a_window_is_repeated(voices):
+    x = sound(0.7)
+    filled = torch.cat([x, x, x], 1)[:, :25600]
+    found = voices.embed([x, filled], value_range=(-1, 1), sample_rate=16000).vectors
+    assert len(voices.memory) == 2
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+    silent = torch.cat([x, torch.zeros(1, 25600 - x.shape[1])], 1)
+    other = voices.embed([silent], value_range=(-1, 1), sample_rate=16000).vectors[0]
+    assert not torch.allclose(found[0], other, atol=1e-4)
+
+
 def test_sounds_of_different_lengths_do_not_depend_on_each_other(voices):
     sounds = [sound(seconds, seed) for seed, seconds in enumerate((0.2, 1, 3, 2.4))]
     together = voices.embed(sounds, value_range=(-1, 1), sample_rate=16000).vectors
