@@ -10,6 +10,7 @@ from typing import Any
 
 from mi_lightning.commands.base import Runner, console
 from mi_lightning.commands.controls import checked_controls, run_controls
+from mi_lightning.commands.finished import invert_once
 from mi_lightning.commands.fit import checkpoints_of, completed, fit_missing
 from mi_lightning.commands.gates import parse_gates, raise_breaches
 from mi_lightning.errors import InputError
@@ -86,7 +87,10 @@ def audit(
     runs = []
     for pair in planned:
         screen.print(f"[bold]invert[/] {' + '.join(pair.configs)}")
-        runs.append(runner.invert(pair.configs, save_dir=folder, name=pair.name).folder)
+        run, reused = invert_once(runner, pair.configs, save_dir=folder, name=pair.name)
+        if reused:
+            screen.print(f"  {run} is finished already")
+        runs.append(run)
     controlled = {
         pair.name: run_controls(runner, pair.name, pair.configs, run, wanted, output=folder, checkpoints=checkpoints)
         for pair, run in zip(planned, runs, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ def write_results(
     attack: Mapping[str, Any],
     input_range: tuple[float, float] = (0.0, 1.0),
     run: Mapping[str, Any] | None = None,
+    timeline: tuple[Sequence[int], Sequence[NDArray[np.uint8]]] | None = None,
 ) -> Path:
     """Write all files of an attack. Each appears whole or not at all; ``results.json`` last.
 
@@ -49,6 +51,8 @@ def write_results(
         attack: ``Inversion.describe()``.
         input_range: Lowest and highest value of an input.
         run: How it was run; of this process (:func:`run_info`) if None.
+        timeline: Iterations, and how what had been found of each label until then looked: for each of them pixels (L,
+            H, W) or (L, H, W, 3), labels in rising order.
 
     Returns:
         Path of ``results.json``.
@@ -66,7 +70,9 @@ def write_results(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "package_versions": package_versions(),
         "config": "config.yaml" if (folder / "config.yaml").is_file() else None,
-        "target": {"class": None, "checkpoint_sha256": None, "defenses": [], "test_accuracy": None} | dict(target),
+        "target": {"class": None, "checkpoint_sha256": None, "defenses": [], "test_accuracy": None}
+        | {"fingerprint": result.target_sha256 or None}
+        | dict(target),
         "attack": dict.fromkeys(RESULTS_SCHEMA["properties"]["attack"]["required"]) | dict(attack),
         "summary": _summary(plain(rows), judgement, pictures.outside_range(result.reconstruction[chosen], input_range)),
         "per_label": rows,
@@ -83,7 +89,7 @@ def write_results(
         raise TypeError(f"results do not fit schema version {SCHEMA_VERSION}: {found}")
     files = {
         "per_label.csv": csv_table(written["per_label"], ("label", "name")).encode(),
-        "reconstructions.npz": _npz(result, judgement, modality),
+        "reconstructions.npz": _npz(result, judgement, modality, timeline),
         **media(modality.kind).files(Found(result, judgement, chosen, modality)),
         "results.json": (json.dumps(written, indent=2, allow_nan=False) + "\n").encode(),
     }
@@ -119,6 +125,9 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
         **{who: [None if guess is None else names.get(guess[row]) for row in rows] for who, guess in guesses.items()},
     } | {metric: per_row[metric].tolist() if metric in per_row else [None] * len(result) for metric in METRICS}
     columns |= {metric: value.tolist() for metric, value in per_row.items() if metric not in columns}
+    columns["recogniser_rank"] = [
+        None if rank is None or math.isnan(rank) else int(rank) for rank in columns["recogniser_rank"]
+    ]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -132,11 +141,18 @@ def _summary(rows: Sequence[Mapping[str, Any]], judgement: Judgement | None, out
     }
 
 
-def _npz(result: InversionResult, judgement: Judgement | None, modality: Modality) -> bytes:
+def _npz(
+    result: InversionResult,
+    judgement: Judgement | None,
+    modality: Modality,
+    timeline: tuple[Sequence[int], Sequence[NDArray[np.uint8]]] | None,
+) -> bytes:
     """Arrays without Python objects, and the photographs that a report shows, so that it needs no data again."""
     arrays: dict[str, NDArray[Any]] = {name: getattr(result, name).numpy() for name in ARRAYS}
     if judgement is not None:
         arrays |= media(modality.kind).arrays(judgement, modality)
+    if timeline is not None:
+        arrays |= {"timeline_iteration": np.array(timeline[0]), "timeline": np.stack(timeline[1])}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

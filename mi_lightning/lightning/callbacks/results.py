@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from lightning.pytorch import Trainer
 
+from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.data.base import modality_of
 from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
+from mi_lightning.judging.judgement import best_rows
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
 from mi_lightning.report import write_results
+from mi_lightning.report.media import media
+from mi_lightning.report.pictures import Pixels
+
+FRAMES = 16  # snapshots of what has been found so far, of which a report shows some
 
 
 class ResultsWriter(InversionCallback):
@@ -26,6 +34,8 @@ class ResultsWriter(InversionCallback):
     def __init__(self, folder: str | None = None) -> None:
         """Keep the folder; nothing is touched yet."""
         self.folder = folder
+        self._frames: list[tuple[int, list[int], Pixels]] = []
+        self._stride = self._seen = 1
 
     def setup(self, trainer: Trainer, pl_module: object, stage: str) -> None:
         """See that the folder can be written, before any work is done.
@@ -36,6 +46,35 @@ class ResultsWriter(InversionCallback):
         folder = self._folder(trainer)
         if trainer.is_global_zero:
             ensure_writable(folder, "default_root_dir" if self.folder is None else "folder")
+
+    def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
+        """Begin a new timeline."""
+        self._frames, self._stride, self._seen = [], 1, 0
+
+    def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
+        """Keep what has been found so far, as it looks: at most :data:`FRAMES` times, evenly over the iterations.
+
+        Of an attack that runs in parts or on several devices nothing is kept: nowhere is everybody there at once.
+        """
+        self._seen += 1
+        if trainer.world_size > 1 or inversion.engine.parts > 1 or (self._seen - 1) % self._stride:
+            return
+        found, target = inversion.progress(), inversion.target
+        modality = modality_of(target.input_shape, target.input_range)
+        if modality.kind != "picture" or tuple(found.reconstruction.shape[1:]) != modality.shape:
+            return
+        shown = media(modality.kind).pixels(found.reconstruction[best_rows(found)], modality)
+        if shown is None:
+            return
+        self._frames.append((report.iteration, found.label[best_rows(found)].tolist(), shown))
+        if len(self._frames) > FRAMES:
+            self._frames, self._stride = self._frames[::2], self._stride * 2
+
+    def _timeline(self) -> tuple[list[int], list[Pixels]] | None:
+        """Iterations and pictures of the frames, people in rising order of labels; None if there are fewer than two."""
+        frames = [(iteration, shown[np.argsort(labels, kind="stable")]) for iteration, labels, shown in self._frames]
+        frames = [frame for frame in frames if len(frame[1]) == len(frames[-1][1])]
+        return None if len(frames) < 2 else ([at for at, _ in frames], [shown for _, shown in frames])
 
     def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Judge and write, on one process."""
@@ -51,6 +90,7 @@ class ResultsWriter(InversionCallback):
             target=target.describe(),
             attack=inversion.describe(callbacks_of(trainer)),
             input_range=target.input_range,
+            timeline=self._timeline(),
         )
 
     def _folder(self, trainer: Trainer) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ class Audit:
 
     def page(self) -> str:
         """The page: a function of ``audit.json`` and the runs."""
-        title, made = self.document["title"], self.document["created"]
-        return render_report(self.names, self.runs, title=title, audit=self.document, made=made)
+        made = datetime.fromisoformat(self.document["created"]).strftime("%d %B %Y, %H:%M UTC")
+        return render_report(self.names, self.runs, title=self.document["title"], audit=self.document, made=made)
 
     def write(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Write the page, ``audit.json`` and what follows from it, and the manifest of the folder last.
