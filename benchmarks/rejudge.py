@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ Numbers = NDArray[np.float64]
 
 #: Shares of a run, by person; how they are headed in a table.
 HEADS = {
+    "ceiling": "ceiling",
+    "chance": "chance",
     "accepted_at_1_percent": "accepted at 1%",
     "fools_model_only": "fools the model only",
     "attack_failed": "attack failed",
@@ -82,17 +84,18 @@ class Bench:
             inside = row["evaluator_top1"]
             said |= {kind: float(verdict.kind == kind) for kind in ("fools_model_only", "attack_failed")}
             rows.append(said | {"evaluator_top1": np.nan if inside is None else inside})
+        marks = {"ceiling": self.ceiling(samples.shape[-1]), "chance": self.judge.chance["recognised"]}
         found = {}
         for name in ("recognised", *HEADS):
             found[name] = np.full(len(people), np.nan)
-            found[name][label.numpy()] = [row.get(name, np.nan) for row in rows]
+            found[name][label.numpy()] = [(row | marks).get(name, np.nan) for row in rows]
         return found
 
-    def ceiling(self, length: int) -> float | None:
-        """Share of the people who are recognised by the mean of their training samples; None where there is no mean."""
+    def ceiling(self, length: int) -> float:
+        """Share of the people who are recognised by the mean of their training samples; NaN where there is no mean."""
         speech = isinstance(self.data, SpeakerDataModule)
         found = self.judge.ceiling(length, averages=not speech).get("class_mean")
-        return None if found is None else float(found["recognised"].double().nanmean())
+        return np.nan if found is None else float(found["recognised"].double().nanmean())
 
 
 def _facts(row: Mapping[str, Any], said: Mapping[str, float], *, finite: bool) -> Facts:
@@ -133,33 +136,32 @@ def people_of(config: Path, split: int, root: Path | None) -> PersonDataModule:
     return data
 
 
-def table(
-    runs: Mapping[str, Sequence[Judged]], ceilings: Sequence[float], chance: float, letters: Sequence[str] = LETTERS
-) -> str:
+def table(runs: Mapping[str, Mapping[int, Judged]], letters: Sequence[str] = LETTERS) -> str:
     """Return a line of Markdown for each attack, those that recognise most first within their target.
 
     Args:
         runs: Name of each attack, and what became of it in each split.
-        ceilings: Share of the people who are recognised by the mean of their training samples, in each split.
-        chance: What guessing gives.
         letters: Ends of the names of attacks to the letter, with which others on the same target are compared.
     """
-    head = ["attack", "splits", "recognised", "ceiling", "chance", *HEADS.values(), "against the letter"]
+    head = ["attack", "splits", "recognised", *HEADS.values(), "against the letter"]
     lines = ["| " + " | ".join(head) + " |", "|---" + "|--:" * (len(head) - 1) + "|"]
-    values = {name: np.stack([run["recognised"] for run in found], 1) for name, found in runs.items()}
+    values = {name: _recognised(found, found) for name, found in runs.items()}
     for name in sorted(runs, key=lambda name: (_target(name), -float(np.nanmean(values[name])))):
         low, high = _interval(values[name])
         cells = [
             f"`{name}`",
-            str(len(runs[name])),
+            ", ".join(map(str, sorted(runs[name]))),
             f"**{np.nanmean(values[name]):.1%}** ({low:.0%} to {high:.0%})",
-            f"{np.mean(ceilings):.1%}" if ceilings else "–",
-            f"{chance:.1%}",
-            *(_share(runs[name], column) for column in HEADS),
-            _against(name, values, letters),
+            *(_share(list(runs[name].values()), column) for column in HEADS),
+            _against(name, runs, letters),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _recognised(found: Mapping[int, Judged], splits: Iterable[int]) -> Numbers:
+    """Whether each person is recognised in each of the splits, shape (people, splits)."""
+    return np.stack([found[split]["recognised"] for split in sorted(splits)], 1)
 
 
 def _interval(values: Numbers) -> tuple[float, float]:
@@ -180,12 +182,15 @@ def _share(found: Sequence[Judged], column: str) -> str:
     return "–" if np.isnan(values).all() else f"{np.nanmean(values):.1%}"
 
 
-def _against(name: str, values: Mapping[str, Numbers], letters: Sequence[str]) -> str:
-    """Difference to the attack to the letter on the same target, and its probability if there were none."""
-    letter = next((other for other in values for end in letters if other == f"{_target(name)}_{end}"), None)
+def _against(name: str, runs: Mapping[str, Mapping[int, Judged]], letters: Sequence[str]) -> str:
+    """Difference to the attack to the letter on the same target and splits, and its probability if there were none."""
+    letter = next((other for other in runs for end in letters if other == f"{_target(name)}_{end}"), None)
     if letter is None or letter == name:
         return "–" if letter is None else "the letter"
-    ours, theirs = (np.nanmean(values[key], 1) for key in (name, letter))
+    both = runs[name].keys() & runs[letter].keys()
+    if not both:
+        return "–"
+    ours, theirs = (np.nanmean(_recognised(runs[key], both), 1) for key in (name, letter))
     return f"{100 * np.nanmean(ours - theirs):+.1f} points, p = {paired_test(ours, theirs):.2g}"
 
 
@@ -219,10 +224,8 @@ def main() -> None:
     parser.add_argument("--letters", nargs="*", default=LETTERS, help="ends of the names of attacks to the letter")
     parser.add_argument("--memory", type=Path, default=None, help="file (.npz) that keeps embeddings from call to call")
     args = parser.parse_args()
-    runs: dict[str, list[Judged]] = {}
+    runs: dict[str, dict[int, Judged]] = {}
     told: list[dict[str, Any]] = []
-    ceilings: list[float] = []
-    chance = 0.0
     recogniser: Recogniser | None = None
     for split in args.splits:
         folders = sorted(path.parent for path in (args.folder / f"split_{split}").glob("*/results.json"))
@@ -240,17 +243,13 @@ def main() -> None:
         bench = Bench(recogniser, data)
         found = [read_results(folder) for folder in folders]
         for folder, run in zip(folders, found, strict=True):
-            runs.setdefault(folder.name, []).append(bench.ask(run))
-        length = int(found[0].reconstructions.shape[-1])
-        told.append(bench.judge.describe(length))
-        chance = bench.judge.chance["recognised"]
-        if (ceiling := bench.ceiling(length)) is not None:
-            ceilings.append(ceiling)
+            runs.setdefault(folder.name, {})[split] = bench.ask(run)
+        told.append(bench.judge.describe(int(found[0].reconstructions.shape[-1])))
     if recogniser is None:
         raise SystemExit(f"no runs of splits {args.splits} in {args.folder}")
     if args.memory is not None:
         keep(recogniser, args.memory)
-    print(table(runs, ceilings, chance, args.letters))
+    print(table(runs, args.letters))
     error, detected = (np.mean([one[key] or 0.0 for one in told]) for key in ("test_error", "detected_on_real"))
     print(f"\n{told[0]['class']}: {error:.1%} of the real test samples are named wrong, {detected:.1%} are detected.")
 

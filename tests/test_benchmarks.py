@@ -252,7 +252,7 @@ def test_runs_are_judged_anew(rejudge, splits, pixels, monkeypatch, capsys):
     head, _, letter, other = (line.split(" | ") for line in out.splitlines()[:4])
     assert head[2:6] == ["recognised", "ceiling", "chance", "accepted at 1%"]
     assert letter[0].strip("| ") == "`att_soft_mi_face`"
-    assert letter[1] == other[1] == "2"
+    assert letter[1] == other[1] == "2, 3"
     assert letter[2].startswith("**100.0%** (")
     assert other[2].startswith("**0.0%** (0% to ")
     assert letter[3:5] == other[3:5] == ["100.0%", "25.0%"]

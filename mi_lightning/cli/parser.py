@@ -231,7 +231,7 @@ class MICLI(LightningCLI):
             if subcommand in self.functions:
                 config = self.config_init[subcommand]
                 arguments = {key: config[key] for key in self._subcommand_method_arguments[subcommand]}
-                if subcommand not in ("report", "study", *OF_A_RUN):
+                if subcommand not in ("report", *OF_A_RUN):
                     arguments["runner"] = self.runner
                 self.functions[subcommand](**arguments)
                 return

@@ -30,7 +30,7 @@ manifest anew. Publish the SHA-256 of manifest.json, which is printed, where the
 }
 
 #: Commands that take the folder of a run or an audit as it stands, without a flag.
-OF_A_RUN = ("verify",)
+OF_A_RUN = ("verify", "study")
 
 DESCRIPTION = """Measure how much of a person a trained classifier gives away.
 
@@ -42,7 +42,7 @@ recognisable the reconstructions are (audit, report). For models that you own or
   mi-lightning fit --config classifier/att_softmax.yaml    train one classifier
   mi-lightning invert --config target/att_softmax.yaml --config attack/mi_face.yaml    attack it
   mi-lightning verify lightning_logs/audit                 are its files and figures as they were written?
-  mi-lightning study --runs RUN                            a page that asks people whom they recognise
+  mi-lightning study lightning_logs/audit                  a page that asks people whom they recognise
   mi-lightning invert --help                               every flag of a command
   mi-lightning invert --config FILE --print_config         the whole configuration, to edit and to keep
 

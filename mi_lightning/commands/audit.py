@@ -14,10 +14,10 @@ from mi_lightning.commands.fit import checkpoints_of, completed, fit_missing
 from mi_lightning.commands.gates import parse_gates, raise_breaches
 from mi_lightning.errors import InputError
 from mi_lightning.io import ensure_writable
-from mi_lightning.report import build_report, summary_table
-from mi_lightning.report.audit import audit_document, write_audit
+from mi_lightning.report import summary_table
+from mi_lightning.report.audit.whole import PAGE, assemble
 from mi_lightning.report.control_runs import write_controls
-from mi_lightning.report.results import read_runs
+from mi_lightning.report.formats import show
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,38 @@ def audit(
     for pair in planned:
         screen.print(f"[bold]invert[/] {' + '.join(pair.configs)}")
         runs.append(runner.invert(pair.configs, save_dir=folder, name=pair.name).folder)
-    found = {
+    controlled = {
         pair.name: run_controls(runner, pair.name, pair.configs, run, wanted, output=folder, checkpoints=checkpoints)
         for pair, run in zip(planned, runs, strict=True)
     }
-    write_controls(folder, found)
-    names, results = read_runs(runs, [pair.name for pair in planned])
-    document = audit_document(title, names, results, folder=folder, release_context=release_context)
-    outcomes = gates.check(document, results)
-    write_audit(folder, document, outcomes)
-    build_report(runs, folder / "report.html", title=title, names=names, audit=document)
-    screen.print(summary_table(runs))
-    screen.print(f"report: {folder / 'report.html'}   ({time.perf_counter() - start:.0f} s)")
+    write_controls(folder, controlled)
+    named = {pair.name: run for pair, run in zip(planned, runs, strict=True)}
+    found = assemble(folder, named, title=title, release_context=release_context)
+    outcomes = gates.check(found.document, found.runs)
+    found.write(outcomes)
+    screen.print(summary_table(runs, names=list(named)))
+    tell(found.document)
+    screen.print(f"report: {folder / PAGE}   ({time.perf_counter() - start:.0f} s)")
     raise_breaches(outcomes)
+
+
+def tell(document: Mapping[str, Any]) -> None:
+    """Print what an audit found: one sentence, and what each attack rests on."""
+    screen = console()
+    screen.print(f"\n[bold]{document['headline']['sentence']}[/]")
+    for run in document["runs"]:
+        best = run["best_control"]
+        beside = "" if best is None else f"; best control ({best['name'].replace('_', ' ')}) {best['recognised']:.1%}"
+        low, high = run["recognised_low"], run["recognised_high"]
+        if run["recognised"] is None:
+            screen.print(f"{run['name']}: not measured ({run['refused']})", markup=False)
+            continue
+        screen.print(
+            f"{run['name']}: recognised {run['recognised']:.1%} ({low:.1%} to {high:.1%}); ceiling "
+            f"{show(run['ceiling'], 'share')}, chance {show(run['chance'], 'share')}{beside}; fools the model only "
+            f"{show(run['fools_model_only'], 'share')}",
+            markup=False,
+        )
 
 
 def plan(targets: Sequence[str], attacks: Sequence[str], pairs: Sequence[Any]) -> list[Pair]:

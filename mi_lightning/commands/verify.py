@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mi_lightning.commands.base import console
 from mi_lightning.errors import GateError, InputError, MIError
+from mi_lightning.report.audit.whole import check_audit
 from mi_lightning.report.manifest import MANIFEST, check_manifest, manifest_sha256, read_manifest
 from mi_lightning.report.recomputation import Recomputation, check_run
-
-#: Checks of the figures in a whole folder, beside those of its runs; each is given the folder and gives what came of it
-#: (an empty :class:`Recomputation` where the folder has no such file).
-FOLDER_CHECKS: list[Callable[[Path], Recomputation]] = []
 
 _NO_SIGNATURE = (
     "This is no signature. It shows accidents and careless edits, not forgery: who can change the files can make the\n"
@@ -51,8 +47,7 @@ def verify(run: str, sha256: str | None = None) -> None:
     for path in sorted(folder.rglob("results.json")):
         prefix = "" if path.parent == folder else f"{path.parent.relative_to(folder).as_posix()}/"
         figures.add(check_run(path.parent), prefix)
-    for check in FOLDER_CHECKS:
-        figures.add(check(folder), "")
+    figures.add(check_audit(folder), "")
     problems += figures.problems
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -61,22 +61,14 @@ class Control:
         """
         return merged_control(self.folders) if self.folders else []
 
-    def results(self) -> list[RunResults]:
-        """Return its runs, each with the rows of those alone whom its target never met (`never_met`).
-
-        Raises:
-            MIError: If a run cannot be read.
-        """
-        return [never_met(folder) for folder in self.folders]
-
     def summary(self) -> dict[str, float | None]:
         """Return the means over the people, by the keys that a run's own ``summary`` has; None is not measured."""
         rows = self.rows()
         return {key: _mean([row[column] for row in rows]) for column, key in COLUMNS.items()}
 
 
-def control_results(controls: Mapping[str, Sequence[Control]]) -> dict[str, dict[str, list[RunResults]]]:
-    """Return the runs of all controls that could be run, for the name of a run and of a control.
+def control_results(controls: Mapping[str, Sequence[Control]]) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Return the numbers of each person in all controls that could be run, for the name of a run and of a control.
 
     Args:
         controls: The controls of each run, by its name.
@@ -84,7 +76,7 @@ def control_results(controls: Mapping[str, Sequence[Control]]) -> dict[str, dict
     Raises:
         MIError: If a run cannot be read.
     """
-    return {run: {each.name: each.results() for each in listed if each.folders} for run, listed in controls.items()}
+    return {run: {each.name: each.rows() for each in listed if each.folders} for run, listed in controls.items()}
 
 
 def uses_public_knowledge(attack: object) -> bool:

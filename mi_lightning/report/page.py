@@ -56,19 +56,19 @@ def build_report(
     """
     names, found = read_runs(runs, names)
     output = Path(output)
-    write_atomically(output, _page(names, found, title=title, audit=audit, made=made))
+    write_atomically(output, render_report(names, found, title=title, audit=audit, made=made))
     return output
 
 
-def _page(
+def render_report(
     names: Sequence[str], runs: Sequence[RunResults], *, title: str, audit: Mapping[str, Any] | None, made: str | None
 ) -> str:
-    """The page as text."""
+    """The page as text; arguments as those of :func:`build_report`."""
     kinds = {run.media.kind for run in runs}
     told = entries(audit, names, runs)
     return page_template("report.html.j2").render(
         title=title,
-        made=made or _when((audit or {}).get("created")),
+        made=_when(made or (audit or {}).get("created")),
         headline=headline(audit, runs),
         marks=MARKS,
         attacks=attacks(told, runs),
@@ -95,8 +95,11 @@ def _page(
 
 
 def _when(created: str | None) -> str:
-    """A time as people read it; now if None."""
-    time = datetime.now(UTC) if created is None else datetime.fromisoformat(created)
+    """A time as people read it; now if None; what is no time in ISO 8601 stays as it is."""
+    try:
+        time = datetime.now(UTC) if created is None else datetime.fromisoformat(created)
+    except ValueError:
+        return str(created)
     return time.astimezone(UTC).strftime("%d %B %Y, %H:%M UTC")
 
 

@@ -38,7 +38,7 @@ def answer(here, judge, says, name):
 
 
 def test_from_a_run_to_a_page_and_back(here, capsys):
-    main(["study", "--runs", "run", "--seed", "4"])
+    main(["study", "run", "--seed", "4"])
     said = capsys.readouterr().out
     assert "28 questions for each judge, about 3 min" in said
     assert "key, not for the judges: study_key.json" in said
@@ -53,7 +53,7 @@ def test_from_a_run_to_a_page_and_back(here, capsys):
 
 def test_every_setting_is_a_flag(here, capsys):
     flags = ["--people", "6", "--line_up", "3", "--absent", "0.5", "--catch", "2", "--output", "out/mine.html"]
-    main(["study", "--runs", "[run]", *flags, "--title", "Mine"])
+    main(["study", "[run]", *flags, "--title", "Mine"])
     settings = read_key(here / "out/mine_key.json").data["settings"]
     assert settings == {"people": 6, "line_up": 3, "absent": 0.5, "catch": 2, "seed": 0}
     assert "<title>Mine</title>" in (here / "out/mine.html").read_text()
@@ -61,18 +61,18 @@ def test_every_setting_is_a_flag(here, capsys):
 
 def test_who_is_left_out_is_said(here, capsys):
     write_run(here / "diverged", diverged=1)
-    main(["study", "--runs", "diverged"])
+    main(["study", "diverged"])
     assert "not asked about, since their reconstruction is not finite: p11" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("args", "parts"),
     [
-        (["study", "--runs", "[]"], ["at least one run", "--runs"]),
-        (["study", "--runs", "nowhere"], ["no results.json in nowhere"]),
-        (["study", "--runs", "run", "--line_up", "12"], ["line_up from 2 to 9, got 12", "--line_up"]),
-        (["study", "--runs", "run", "--people", "0"], ["people >= 1, got 0", "--people"]),
-        (["study"], ["--runs", "none"]),
+        (["study", "[]"], ["at least one run", "--runs"]),
+        (["study", "nowhere"], ["no results.json in nowhere"]),
+        (["study", "run", "--line_up", "12"], ["line_up from 2 to 9, got 12", "--line_up"]),
+        (["study", "run", "--people", "0"], ["people >= 1, got 0", "--people"]),
+        (["study"], ["the folder of a run or an audit, got none"]),
     ],
 )
 def test_what_is_wrong_is_one_line_and_no_file(here, capsys, args, parts):
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_one_line_and_no_file(here, capsys, args, parts):
 
 
 def test_wrong_answers_are_told_before_a_report_is_written(here, capsys):
-    main(["study", "--runs", "run"])
+    main(["study", "run"])
     path = answer(here, "anna", right, "a")
     answer(here, "anna", right, "b")
     assert "one file of answers for each judge" in line(capsys, "report", "--runs", "run", "--answers", "answers")

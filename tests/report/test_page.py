@@ -494,6 +494,12 @@ def test_the_same_audit_gives_the_same_bytes(run_folder, tmp_path, monkeypatch):
     assert "02 May 2026, 10:30 UTC" in text
 
 
+def test_a_control_that_could_not_be_run_is_told(run_folder, tmp_path):
+    audit = audit_of(["run"], controls_not_run={"untrained": "the target has no checkpoint"})
+    page = page_of([recognise(run_folder())], tmp_path, audit=audit)
+    assert "Not run. Control “untrained target” of run: the target has no checkpoint" in page.text
+
+
 def test_evidence_is_told(run_folder, tmp_path):
     folder = recognise(run_folder(target={"access": "black_box", "defenses": [{"class": "x.ConfidenceRounding"}]}))
 

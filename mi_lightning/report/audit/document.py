@@ -27,6 +27,7 @@ def audit_document(
     runs: Sequence[RunResults],
     *,
     controls: Mapping[str, Mapping[str, Control]] | None = None,
+    not_run: Mapping[str, Mapping[str, str]] | None = None,
     folder: str | Path,
     release_context: str | None = None,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def audit_document(
         runs: The runs, one or more.
         controls: For the name of a run: its controls that were run, by their names, each a run or the lines of its
             people (``name``, ``recognised``) out of several; no lines for one that could not be run.
+        not_run: For the name of a run: why a control of that name could not be run.
         folder: Folder of the audit; paths are relative to it.
         release_context: How the model is to be released, as the user states it.
 
@@ -50,6 +52,7 @@ def audit_document(
     _check(names, runs, controls or {})
     told = [
         run_figures(name, run, (controls or {}).get(name, {}), Path(folder))
+        | {"controls_not_run": dict((not_run or {}).get(name, {}))}
         for name, run in zip(names, runs, strict=True)
     ]
     document: dict[str, Any] = plain(

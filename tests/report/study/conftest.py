@@ -15,7 +15,7 @@ from mi_lightning.report import write_results
 from mi_lightning.report.study import Answers, Key, Plan, build_study, read_key
 from tests.report.conftest import ATTACK, TARGET
 
-RATE = 8000  # Hz, of the voices
+RATE = 9000  # Hz, of the voices; no rate of MP3, so that a page holds the samples as they are
 
 
 def write_run(folder: Path, *, people: int = 12, voices: bool = False, seed: int = 0, diverged: int = 0) -> Path:
