@@ -41,6 +41,7 @@ ROLES = {
     "classifiers": "Classifier",
     "data": "PersonDataModule",
     "judging": "Judge",
+    "recognisers": "Recogniser",
     "targets": "Target",
     "targets.defenses": "Defense",
 }

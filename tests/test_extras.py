@@ -10,12 +10,21 @@ import pytest
 
 import mi_lightning
 from mi_lightning.errors import MIError
-from mi_lightning.extras import load_espeakng, load_soundfile, load_torchaudio
+from mi_lightning.extras import (
+    load_dlib,
+    load_espeakng,
+    load_onnxruntime,
+    load_soundfile,
+    load_torchaudio,
+    package_file,
+)
 
 
 @pytest.mark.parametrize(
     ("load", "name", "words"),
     [
+        (load_dlib, "dlib", r"found by the package dlib-bin.*pip install \"mi-lightning\[judges\]\""),
+        (load_onnxruntime, "onnxruntime", r"run by the package onnxruntime.*\"mi-lightning\[onnx\]\""),
         (load_soundfile, "soundfile", r"read by the package soundfile.*pip install \"mi-lightning\[speech\]\""),
         (load_espeakng, "espeakng_loader", r"spoken by the package espeakng-loader.*or use recordings"),
         (load_torchaudio, "torchaudio", r"torchaudio 2\.11, .* goes with torch 2\.11 to 2\.14 .*here: torch \d"),
@@ -37,9 +46,19 @@ def test_package_that_fails_to_load_says_why(monkeypatch, tmp_path):
         load_torchaudio()
 
 
+def test_file_of_a_package_is_found_without_importing_it(monkeypatch, tmp_path):
+    (tmp_path / "never_imported").mkdir()
+    (tmp_path / "never_imported" / "__init__.py").write_text("raise ImportError")
+    (tmp_path / "never_imported" / "some.dat").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert package_file("never_imported", "some.dat") == tmp_path / "never_imported" / "some.dat"
+    assert package_file("never_imported", "other.dat") is None
+    assert package_file("no_such_package_here", "some.dat") is None
+
+
 def test_no_module_needs_the_extra_to_be_imported():
     """The rest of the program works without the extra speech: its packages are imported inside functions only."""
-    extra = {"soundfile", "torchaudio", "espeakng_loader", "vocos"}
+    extra = {"dlib", "onnxruntime", "soundfile", "torchaudio", "espeakng_loader", "vocos"}
     paths = sorted(Path(mi_lightning.__file__).parent.rglob("*.py"))
     assert len(paths) > 50
     for path in paths:

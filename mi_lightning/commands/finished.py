@@ -12,6 +12,7 @@ from mi_lightning.commands.base import Runner
 from mi_lightning.commands.sweep.grid import run_digest
 from mi_lightning.errors import MIError
 from mi_lightning.io import write_atomically
+from mi_lightning.report.manifest import complete_manifest
 from mi_lightning.report.origin import package_versions
 from mi_lightning.report.results import read_results
 
@@ -41,6 +42,7 @@ def mark_finished(folder: Path, run_digest: str, seconds: float, more: Mapping[s
         **(more or {}),
     }
     write_atomically(folder / FINISHED, json.dumps(content, indent=2) + "\n")
+    complete_manifest(folder, FINISHED)
 
 
 def finished_runs(folder: Path, read: Callable[[Path], object]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from mi_lightning.commands.base import console
 from mi_lightning.errors import GateError, InputError, MIError
-from mi_lightning.report.audit.whole import check_audit
+from mi_lightning.report.audit.check import check_audit
 from mi_lightning.report.manifest import MANIFEST, check_manifest, manifest_sha256, read_manifest
 from mi_lightning.report.recomputation import Recomputation, check_run
 

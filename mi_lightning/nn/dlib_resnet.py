@@ -44,7 +44,7 @@ class _Block(nn.Module):
 
 
 class DlibResNet(nn.Module):
-    """Residual network of 29 convolutions [King, dlib 19.3, 2017], the layers after [He16].
+    """Residual network of 29 convolutions [Ki17], the layers after [He16].
 
     The scale and shift after each convolution are part of its weights.
     """

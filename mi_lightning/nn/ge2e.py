@@ -19,6 +19,7 @@ EMBEDDING_SIZE = 256
 BANDS = 40
 WINDOW, HOP = 400, 160  # samples of a short-time spectrum: 25 ms every 10 ms
 FRAMES = 160  # of a window that the encoder listens to: 1.6 s
+WINDOW_SAMPLES = FRAMES * HOP
 STEP = 77  # frames from one window to the next: 1.3 windows a second
 _LEAST_COVERAGE = 0.75  # of the last window, unless it is the only one; it is filled up with silence
 _LOUDNESS = -30.0  # dB below full scale, of the root mean square; louder sounds stay as they are
@@ -82,7 +83,7 @@ def window_starts(samples: int) -> list[int]:
     """
     frames = math.ceil((samples + 1) / HOP)
     starts = list(range(0, max(1, frames - FRAMES + STEP + 1), STEP))
-    covered = (samples - starts[-1] * HOP) / (FRAMES * HOP)
+    covered = (samples - starts[-1] * HOP) / WINDOW_SAMPLES
     return starts[:-1] if covered < _LEAST_COVERAGE and len(starts) > 1 else starts
 
 
@@ -108,7 +109,7 @@ def mel_energies(wave: Tensor) -> Tensor:
 
 @cache
 def slaney_filters() -> Tensor:
-    """Triangles of equal area, evenly spaced on the scale of the Auditory Toolbox [S98], shape (201, 40).
+    """Triangles of equal area, evenly spaced on the scale of the Auditory Toolbox [Sl98], shape (201, 40).
 
     The scale rises by 1 every 66.7 Hz up to 1 kHz, and above by 1 for each factor of 6.4 ** (1 / 27).
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ NETWORK = _weights(
 LANDMARKS = _weights(
     "shape_predictor_5_face_landmarks.dat", "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888"
 )
-_UPSAMPLE = 1  # times that a picture is doubled before a face is looked for: those of less than 80 pixels are found
+# dlib finds faces of 80 pixels and more: pictures that have none even with the border are doubled
+_LEAST_SIDE = 64
+# part of the shorter side by which a picture is continued on all sides: faces that fill a close-up are found then, too
+_BORDER = 0.25
 _PADDING = 0.25  # of the upright face that the network is shown, as it was trained
 # where no face is found: a square in the middle of the width, as parts of the shorter side and of the height
 _BOX_SIDE, _BOX_MIDDLE = 0.8, 0.6
@@ -46,7 +50,7 @@ _MEMORY: dict[bytes, tuple[Tensor, bool]] = {}  # one for all, since all are the
 
 
 class DlibFaces(Recogniser):
-    """dlib's face recogniser [King, dlib 19.3, 2017]: a face is found, turned upright, and made a vector of.
+    """dlib's face recogniser [Ki17]: a face is found, turned upright, and made a vector of.
 
     dlib finds the face (histograms of gradients), its eyes and nose, and turns it upright; the network is run in torch
     (`DlibResNet`), many faces at a time. Where no face is found a fixed box is taken for it, and `detected` says so.
@@ -89,11 +93,15 @@ class DlibFaces(Recogniser):
         self.check()
         network = _network(NETWORK.checked())
         low, high = value_range
-        levels = [((sample - low) / (high - low) * 255).round().byte() for sample in samples]
-        faces, detected = zip(*(upright_face(picture) for picture in levels), strict=True)
-        pixels = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
-        vectors = torch.cat([network(part.float()) for part in pixels.split(_FACES_AT_ONCE)])
-        return Embeddings(vectors, torch.tensor(detected))
+        vectors: list[Tensor] = []
+        detected: list[bool] = []
+        for start in range(0, len(samples), _FACES_AT_ONCE):
+            part = samples[start : start + _FACES_AT_ONCE]
+            levels = [((sample - low) / (high - low) * 255).round().byte() for sample in part]
+            faces, seen = zip(*map(upright_face, levels), strict=True)
+            vectors.append(network(torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2).float()))
+            detected += seen
+        return Embeddings(torch.cat(vectors), torch.tensor(detected))
 
 
 def upright_face(picture: Tensor) -> tuple[NDArray[np.uint8], bool]:
@@ -106,10 +114,14 @@ def upright_face(picture: Tensor) -> tuple[NDArray[np.uint8], bool]:
         The face, shape (150, 150, 3), and whether one was found; if not, it is what is in a fixed box.
     """
     dlib, (detector, landmarks) = load_dlib(), _finders(LANDMARKS.checked())
-    colours = np.ascontiguousarray(picture.expand(3, -1, -1).permute(1, 2, 0).numpy())
-    found = list(detector(colours, _UPSAMPLE))
-    height, width = colours.shape[:2]
-    box = max(found, key=lambda face: face.area()) if found else dlib.rectangle(*fixed_box(height, width))
+    height, width = picture.shape[1:]
+    border = round(_BORDER * min(height, width))
+    pixels = picture.expand(3, -1, -1).permute(1, 2, 0).numpy()
+    colours = np.ascontiguousarray(np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge"))
+    doublings = max(0, math.ceil(math.log2(_LEAST_SIDE / min(height, width))))
+    found = list(detector(colours, doublings))
+    assumed = dlib.rectangle(*(border + place for place in fixed_box(height, width)))
+    box = max(found, key=lambda face: face.area()) if found else assumed
     face = dlib.get_face_chip(colours, landmarks(colours, box), size=SIDE, padding=_PADDING)
     return face, bool(found)
 

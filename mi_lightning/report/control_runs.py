@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from mi_lightning.errors import MIError
 from mi_lightning.io import read_json, write_atomically
+from mi_lightning.report.manifest import complete_manifest
 from mi_lightning.report.results import RunResults, read_results
 
 ControlName = Literal["untrained", "prior_alone", "without_person"]
@@ -141,6 +142,7 @@ def mark_control(folder: Path, name: ControlName, run: str, without: Sequence[st
     """
     content = {"control": name, "run": run, "without": None if without is None else list(without)}
     write_atomically(folder / CONTROL, json.dumps(content, indent=2) + "\n")
+    complete_manifest(folder, CONTROL)
 
 
 def write_controls(output: Path, controls: Mapping[str, Sequence[Control]]) -> None:

@@ -89,6 +89,27 @@ def write_manifest(folder: str | Path) -> Path:
     return folder / MANIFEST
 
 
+def complete_manifest(folder: str | Path, *renewed: str) -> None:
+    """List what has come into a folder since its manifest was written; what was listed stays as it was.
+
+    So a change to a listed file still shows, where a manifest made anew would hide it.
+
+    Args:
+        folder: The folder; nothing happens if it has no manifest.
+        renewed: Paths of files that were written again on purpose.
+
+    Raises:
+        MIError: If the manifest is damaged, or as of :func:`write_manifest`.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        return
+    data, listing = read_manifest(folder), _listing(folder)
+    listing.files = {p: size for p, size in listing.files.items() if p in renewed or p not in data["files"]}
+    entries = data["files"] | _entries(folder, listing, None)
+    write_atomically(folder / MANIFEST, _text(data["created"], entries, listing.partial))
+
+
 def read_manifest(folder: str | Path) -> dict[str, Any]:
     """Read a manifest.
 

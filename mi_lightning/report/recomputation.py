@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mi_lightning.errors import MIError
+from mi_lightning.io import one_line
 from mi_lightning.report.formats import csv_table
 from mi_lightning.report.results import RunResults, read_results
 from mi_lightning.report.summary import recomputed_summary
@@ -56,6 +57,10 @@ class Recomputation:
         self.problems += [f"{prefix}{line}" for line in other.problems]
 
 
+#: What an edited file can make of a computation.
+_NO_FIGURES = (ValueError, TypeError, LookupError, ArithmeticError)
+
+
 def check_run(folder: str | Path) -> Recomputation:
     """Compute the figures of a run anew.
 
@@ -67,26 +72,27 @@ def check_run(folder: str | Path) -> Recomputation:
     """
     folder, done = Path(folder), Recomputation()
     try:
-        run = read_results(folder)
+        _check(read_results(folder), done)
     except MIError as error:
-        done.problems.append(_within(folder, error))
-        return done
+        done.problems.append(str(error).replace(f"{folder}/", ""))
+    except _NO_FIGURES as error:
+        done.problems.append(f"results.json: its figures cannot be computed ({one_line(error)})")
+    return done
+
+
+def _check(run: RunResults, done: Recomputation) -> None:
+    """Compute the figures of a run anew."""
     done.resting = sum(_count(run.data.get(name)) for name in NOT_RECOMPUTED)
     _check_rows(run, done)
     _check_table(run, done)
-    try:
-        _check_arrays(run, done)
-        recomputed = recomputed_summary(run)
-    except MIError as error:
-        done.problems.append(_within(folder, error))
-        return done
+    _check_arrays(run, done)
+    recomputed = recomputed_summary(run)
     for name in dict.fromkeys((*run.summary, *recomputed)):
         if name in run.summary and name not in recomputed:
             if run.summary[name] is not None:
                 done.problems.append(f"results.json: summary.{name} is a figure that nothing in per_label gives")
         else:
             done.compare(f"results.json: summary.{name}", run.summary.get(name), recomputed[name], "per_label")
-    return done
 
 
 def alike(written: object, found: object) -> bool:
@@ -170,11 +176,6 @@ def _count(tree: object) -> int:
     if isinstance(tree, Mapping):
         return sum(map(_count, tree.values()))
     return int(isinstance(tree, int | float) and not isinstance(tree, bool))
-
-
-def _within(folder: Path, error: MIError) -> str:
-    """What is wrong with a file of a folder, with its path in it."""
-    return str(error).replace(f"{folder}/", "")
 
 
 def _shown(value: object) -> str:

@@ -89,13 +89,17 @@ def test_a_sweep_and_its_files(study, capsys, jobs_here):
             assert point["queries"] == 21
     assert naive["points"][0]["accuracy_cost"] == {"value": 0, "low": 0, "high": 0}
 
-    assert (naive["breakdown"]["label"], naive["breakdown"]["accuracy_cost"]["value"]) == ("0.02", 0)
+    # which is no protection
+    assert (naive["breakdown"]["label"], naive["breakdown"]["failed_at"]) == (None, "0.02")
+    assert [point["attack_failed"] for point in naive["points"]] == [{"count": n, "of": 4} for n in (0, 4, 4)]
     assert adaptive["breakdown"]["label"] is None
 
     page = (study / "out/sweep.html").read_text()
     there = "by “adaptive” 100% are still identified by the inside evaluator there."
     assert f"Judged by “naive” alone, step 0.02 looks safe; {there}" in page
     assert "not blocked" in page
+    assert "step 0.02 the attack itself failed for 4 of 4 reconstructions, which says nothing about the defense" in page
+    assert "The headline is missing" in page  # stand-ins are no faces that a recogniser knows
     assert not re.search(r"""(src|href)=["']https?://""", page)  # self-contained
     assert "A small sweep" in page
     assert "data:image/svg+xml;base64," in page
@@ -209,7 +213,7 @@ def test_a_falling_grid_without_an_undefended_run(study):
     assert data["axes"][0]["reference"] is None
     assert [point["label"] for point in line["points"]] == ["0.02", "0.9"]
     assert [point["accuracy_cost"] for point in line["points"]] == [None, None]
-    assert (line["breakdown"]["label"], line["breakdown"]["worked"]) == ("0.02", None)
+    assert (line["breakdown"]["failed_at"], line["breakdown"]["worked"]) == ("0.02", None)
     page = (study / "out/sweep.html").read_text()
     assert "whether the attack works undefended" in page
     assert re.findall(r'<th scope="colgroup" colspan="1" class="starts">(.*?)</th>', page) == ["0.02", "0.9"]

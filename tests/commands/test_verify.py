@@ -13,7 +13,9 @@ import pytest
 from mi_lightning.cli.main import main
 from mi_lightning.commands.verify import verify
 from mi_lightning.errors import GateError, InputError, MIError
-from mi_lightning.report import read_results
+from mi_lightning.io import write_atomically
+from mi_lightning.report import build_report, read_results
+from mi_lightning.report.audit.document import audit_document, audit_json
 from mi_lightning.report.manifest import manifest_sha256, read_manifest, write_manifest
 from mi_lightning.report.recomputation import check_run
 from mi_lightning.report.summary import recomputed_summary, verdict_figures
@@ -133,6 +135,43 @@ def test_a_folder_of_runs_is_checked_run_by_run(run, tmp_path):
     write_manifest(audit)
     (line,) = problems(audit)
     assert line.startswith("two/version_0/results.json: summary.cost_mean is 0.0, but per_label gives 0.")
+
+
+@pytest.fixture
+def audited(run, tmp_path):
+    """The folder of an audit of one run: audit.json, page and manifest."""
+    folder = tmp_path / "audited"
+    shutil.copytree(run, folder / "one/version_0")
+    results = read_results(folder / "one/version_0")
+    document = audit_document("An audit", ["one"], [results], folder=folder, release_context="inside the house")
+    write_atomically(folder / "audit.json", audit_json(document))
+    about = {"title": "An audit", "names": ["one"], "audit": document, "made": document["created"]}
+    build_report([results.folder], folder / "report.html", **about)
+    write_manifest(folder)
+    return folder
+
+
+def test_an_audit_is_computed_anew_with_its_page(audited, run):
+    verify(str(audited))
+    path = audited / "audit.json"
+    data = json.loads(path.read_text())
+    data["runs"][0]["inside_top1"] = 0.123
+    path.write_text(json.dumps(data))
+    write_manifest(audited)
+    (line, *others) = problems(audited)
+    assert line.startswith("audit.json: runs[0].inside_top1 is 0.123, but what its runs hold gives ")
+    assert set(others) <= {"report.html is not the page of audit.json and its runs"}
+    data["runs"][0]["folder"] = "../run"
+    path.write_text(json.dumps(data))
+    write_manifest(audited)
+    assert problems(audited) == ["audit.json: run one lies outside the folder (../run)"]
+
+
+def test_an_edited_page_under_a_manifest_made_anew(audited):
+    page = audited / "report.html"
+    page.write_bytes(page.read_bytes().replace(b"An audit", b"An Audit", 1))
+    write_manifest(audited)
+    assert problems(audited) == ["report.html is not the page of audit.json and its runs"]
 
 
 # ------------------------------------------------------------------------------------------------ what does not
@@ -265,7 +304,7 @@ def test_figures_of_verdicts():
         {"best": True, "verdict": "not_reconstructed", "recognised": 0, "evaluator_top1": 0.0},
         {"best": True, "verdict": "not_judged", "recognised": None, "evaluator_top1": 1.0},
     ]
-    expected = {"recognised": 1, "fools_model_only": 1, "not_reconstructed": 1, "not_judged": 1}
+    expected = {"attack_failed": 0, "recognised": 1, "fools_model_only": 1, "not_reconstructed": 1, "not_judged": 1}
     assert verdict_figures(rows) == {
         "verdicts": expected,
         "fools_model_only": 0.25,

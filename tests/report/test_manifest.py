@@ -11,7 +11,13 @@ import pytest
 
 from mi_lightning.errors import MIError
 from mi_lightning.io import made_whole
-from mi_lightning.report.manifest import check_manifest, manifest_sha256, read_manifest, write_manifest
+from mi_lightning.report.manifest import (
+    check_manifest,
+    complete_manifest,
+    manifest_sha256,
+    read_manifest,
+    write_manifest,
+)
 
 FILES = {"a.txt": b"alpha", "deep/er/b.bin": bytes(range(256)), "deep/c": b"", ".lock": b""}
 
@@ -136,6 +142,18 @@ def test_a_key_that_stands_there_twice_is_damage(folder):
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"partial"', '"partial": [],\n  "partial"'))
     assert check_manifest(folder) == ["manifest.json is damaged (its digest is not that of its content)"]
+
+
+def test_what_has_come_since_is_listed_and_a_change_still_shows(folder):
+    (folder / "new").write_text("new")
+    (folder / "a.txt").write_text("changed")
+    (folder / "deep/c").write_text("on purpose")
+    complete_manifest(folder, "deep/c")
+    assert check_manifest(folder) == ["changed: a.txt is not what manifest.json says"]
+    assert read_manifest(folder)["files"]["new"]["bytes"] == 3
+    (folder / "manifest.json").unlink()
+    complete_manifest(folder)
+    assert not (folder / "manifest.json").exists()
 
 
 def test_there_is_none(tmp_path):

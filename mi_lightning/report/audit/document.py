@@ -64,6 +64,7 @@ def audit_document(
             "release_context": release_context,
             "headline": headline(told),
             "runs": told,
+            "gates": [],
             "comparisons": _comparisons(names, runs),
             "judges": _judges(names, runs),
             "hashes": {name: _hashes(run) for name, run in zip(names, runs, strict=True)},

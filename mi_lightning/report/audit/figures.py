@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mi_lightning.judging.verdicts import VERDICTS
+from mi_lightning.report.overview import INSTALL
 from mi_lightning.report.results import RunResults
 from mi_lightning.stats import exact_interval, headline_refusal, nested_interval, runs_for_bound, worst_person_bound
 
@@ -16,7 +18,7 @@ from mi_lightning.stats import exact_interval, headline_refusal, nested_interval
 Control = RunResults | Sequence[Mapping[str, Any]]
 
 #: Verdicts of which the share is told; that of ``recognised`` is a figure of its own.
-VERDICT_SHARES = ("fools_model_only", "attack_failed", "not_reconstructed", "not_judged")
+VERDICT_SHARES = tuple(verdict for verdict in VERDICTS if verdict != "recognised")
 _ROW_SHARES = (
     "recognised",
     "accepted_at_1_percent",
@@ -32,7 +34,6 @@ SHARES = (*OUTSIDE_SHARES, "inside_top1", "attack_failed", "not_judged")
 #: What real samples give, by which of them is taken for the ceiling first.
 CEILINGS = ("class_mean", "real_speech", "best_photograph", "real_test")
 
-INSTALL = 'pip install "mi-lightning[judges]"'
 _UNJUDGED = f"no recogniser judged this run: install one ({INSTALL}) and run the attack again"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mi_lightning.report.audit.sarif import sarif
 
 
 def audit_files(document: Mapping[str, Any], outcomes: Sequence[Outcome] = ()) -> dict[str, str]:
-    """Text of each file, by its name.
+    """Text of each file, by its name; ``audit.json`` keeps what came of the gates, so that all can be made anew.
 
     Args:
         document: What :func:`~mi_lightning.report.audit.document.audit_document` gave.
@@ -25,7 +26,7 @@ def audit_files(document: Mapping[str, Any], outcomes: Sequence[Outcome] = ()) -
         "junit.xml": junit_xml(document, outcomes),
         "audit.sarif": sarif(document, outcomes),
         "model_card.md": model_card(document, outcomes),
-        "audit.json": audit_json(document),
+        "audit.json": audit_json({**document, "gates": [asdict(outcome) for outcome in outcomes]}),
     }
 
 

@@ -11,6 +11,8 @@ from scipy import stats
 from mi_lightning.errors import InputError
 from mi_lightning.report.audit.document import audit_document, audit_json
 from mi_lightning.report.audit.figures import SHARES
+from mi_lightning.report.audit.files import audit_files
+from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.results import RunResults
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA, AUDIT_SCHEMA_VERSION
 from mi_lightning.report.schema.check import problem
@@ -29,7 +31,7 @@ def objects(schema):
     for inner in schema.get("properties", {}).values():
         yield from objects(inner)
     for key in ("items", "additionalProperties"):
-        if key in schema:
+        if schema.get(key):
             yield from objects(schema[key])
 
 
@@ -307,3 +309,11 @@ def test_a_description_of_the_wrong_kind_is_an_error_of_ours(tmp_path):
     run.data["recogniser"]["test_error"] = "little"
     with pytest.raises(TypeError, match=r"runs\[0\].test_error is a str, not number or null"):
         audit_document("t", ["a"], [run], folder=tmp_path)
+
+
+def test_what_came_of_the_gates_is_kept(document):
+    outcome = Outcome("recognised at most 20%", "softmax", "recognised", "above", passed=False)
+    kept = json.loads(audit_files(document, [outcome])["audit.json"])
+    assert problem(kept, AUDIT_SCHEMA) is None
+    assert [Outcome(**gate) for gate in kept["gates"]] == [outcome]
+    assert json.loads(audit_files(document)["audit.json"]) == document
