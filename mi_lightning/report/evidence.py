@@ -65,7 +65,8 @@ def against(found: Sequence[Mapping[str, Any]], runs: Sequence[RunResults]) -> d
     """What each figure is measured against: from real samples, the most there can be, down to guessing.
 
     Returns:
-        ``ceilings`` and ``controls`` (key and title of each column), and ``rows``: name and share recognised of each.
+        ``ceilings`` and ``controls`` (key and title of each column), ``rows`` (name and share recognised of each), and
+        ``not_run``: run, control and reason of what could not be run.
     """
     ceilings: dict[str, str] = {}
     controls: dict[str, str] = {}
@@ -86,6 +87,11 @@ def against(found: Sequence[Mapping[str, Any]], runs: Sequence[RunResults]) -> d
         "ceilings": dict(sorted(ceilings.items(), key=lambda item: _ORDER.get(item[0], len(_ORDER)))),
         "controls": controls,
         "rows": rows,
+        "not_run": [
+            {"run": entry["name"], "control": run.media.control(key), "reason": reason}
+            for entry, run in zip(found, runs, strict=True)
+            for key, reason in (entry.get("controls_not_run") or {}).items()
+        ],
     }
 
 

@@ -68,7 +68,7 @@ def render_report(
     told = entries(audit, names, runs)
     return page_template("report.html.j2").render(
         title=title,
-        made=made or _when((audit or {}).get("created")),
+        made=_when(made or (audit or {}).get("created")),
         headline=headline(audit, runs),
         marks=MARKS,
         attacks=attacks(told, runs),
@@ -95,8 +95,11 @@ def render_report(
 
 
 def _when(created: str | None) -> str:
-    """A time as people read it; now if None."""
-    time = datetime.now(UTC) if created is None else datetime.fromisoformat(created)
+    """A time as people read it; now if None; what is no time in ISO 8601 stays as it is."""
+    try:
+        time = datetime.now(UTC) if created is None else datetime.fromisoformat(created)
+    except ValueError:
+        return str(created)
     return time.astimezone(UTC).strftime("%d %B %Y, %H:%M UTC")
 
 

@@ -8,8 +8,8 @@ import pytest
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.report.study import Plan, build_study, read_key
 from mi_lightning.report.study.page import runs_below
+from tests.report.pages import Page
 from tests.report.study.conftest import write_run
-from tests.report.test_page import Page
 
 
 def data_of(page):

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from mi_lightning.report.page import page_template
 from mi_lightning.report.study import human_judgement, human_table
+from tests.report.pages import Page
 from tests.report.study.conftest import right, simulated, wrong
-from tests.report.test_page import Page
 
 
 @pytest.fixture
