@@ -164,13 +164,13 @@ def hashes(found: Sequence[Mapping[str, Any]], runs: Sequence[RunResults]) -> li
     """
     seen: dict[tuple[str, str], list[str]] = {}
     for entry, run in zip(found, runs, strict=True):
-        target, attack = run.data["target"], run.data["attack"]
+        target = run.data["target"]
         data, evaluator = run.data.get("data") or {}, run.data.get("evaluator") or {}
         told = {
             "model, checkpoint": target.get("checkpoint_sha256"),
             "model, fingerprint": target.get("fingerprint"),
             "people (data)": data.get("sha256"),
-            "configuration (run digest)": attack.get("run_digest"),
+            "attack, configuration": run.attack_sha256,
             "inside evaluator, weights": evaluator.get("weights_sha256"),
         }
         recogniser = run.data.get("recogniser") or {}

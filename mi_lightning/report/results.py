@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -49,6 +51,11 @@ class RunResults:
         """Numbers of the whole attack."""
         summary: Mapping[str, Any] = self.data["summary"]
         return summary
+
+    @property
+    def attack_sha256(self) -> str:
+        """Digest of the attack's configuration, every part of it: the same for the same attack, wherever it ran."""
+        return hashlib.sha256(json.dumps(self.data["attack"], sort_keys=True).encode()).hexdigest()
 
     @property
     def best(self) -> list[Mapping[str, Any]]:

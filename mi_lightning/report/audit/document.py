@@ -127,12 +127,14 @@ def _judges(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[str, 
 
 
 def _hashes(run: RunResults) -> dict[str, Any]:
-    """What was attacked, by what, on whose data, and who judged, by their digests."""
+    """What was attacked, by what, on whose data, and who judged, by their digests.
+
+    The target's is that of its weights: the file that they lie in also holds how long the training took.
+    """
     target, data = run.data["target"], run.data.get("data") or {}
     return {
         "target": target.get("fingerprint"),
-        "checkpoint": target.get("checkpoint_sha256"),
-        "attack": run.data["attack"].get("run_digest"),
+        "attack": run.attack_sha256,
         "data": data.get("sha256"),
         "evaluator": (run.data.get("evaluator") or {}).get("weights_sha256"),
         "recogniser": (run.data.get("recogniser") or {}).get("weights"),
