@@ -9,14 +9,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from mi_lightning.report.audit.figures import CEILINGS
 from mi_lightning.report.columns import COLUMNS
 from mi_lightning.report.formats import show
 from mi_lightning.report.media import MEDIA
 from mi_lightning.report.results import RunResults, read_runs
 from mi_lightning.stats import exact_interval
-
-_CEILINGS = ("class_mean", "real_test")  # the first that a run has is the ceiling of its attack
-
 
 def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = None) -> Table:
     """Make the table for the terminal: each run, its controls below it, and what guessing gives.
@@ -87,7 +85,7 @@ def outside_figures(run: RunResults) -> dict[str, Any]:
         low, high = exact_interval(round(share * people), people)
         shown += f" ({100 * low:.0f}-{100 * high:.0f})"
     ceilings = run.data.get("ceiling") or {}
-    best = next((ceilings[name]["recognised"] for name in _CEILINGS if ceilings.get(name)), None)
+    best = next((ceilings[name]["recognised"] for name in CEILINGS if ceilings.get(name)), None)
     return {"recognised_interval": shown, "ceiling": best, "chance": (run.data.get("chance") or {}).get("recognised")}
 
 
