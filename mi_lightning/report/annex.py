@@ -10,6 +10,7 @@ from typing import Any
 from mi_lightning.attacks import literature
 from mi_lightning.report.overview import short
 from mi_lightning.report.results import RunResults
+from mi_lightning.report.settings import settings_digest
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,13 @@ def hashes(found: Sequence[Mapping[str, Any]], runs: Sequence[RunResults]) -> li
     """
     seen: dict[tuple[str, str], list[str]] = {}
     for entry, run in zip(found, runs, strict=True):
-        target, attack = run.data["target"], run.data["attack"]
+        target = run.data["target"]
         data, evaluator = run.data.get("data") or {}, run.data.get("evaluator") or {}
         told = {
             "model, checkpoint": target.get("checkpoint_sha256"),
             "model, fingerprint": target.get("fingerprint"),
             "people (data)": data.get("sha256"),
-            "configuration (run digest)": attack.get("run_digest"),
+            "settings of attack and defenses": settings_digest(run),
             "inside evaluator, weights": evaluator.get("weights_sha256"),
         }
         recogniser = run.data.get("recogniser") or {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -50,8 +51,27 @@ def test_from_nothing_to_a_report_and_again(untrained, capsys):
     second = capsys.readouterr().out
     assert second.count("reusing checkpoints/") == 2
     assert (untrained / "checkpoints/victim.ckpt").stat().st_mtime_ns == before
-    again = json.loads((untrained / "out/soft_steps/version_1/results.json").read_text())
-    assert again["summary"]["ssim_mean"] == pytest.approx(results["summary"]["ssim_mean"])
+    assert second.count("is finished already") == 2  # the attack and its control
+    assert [path.name for path in (untrained / "out/soft_steps").iterdir()] == ["version_0"]
+
+
+def test_from_nothing_in_two_folders_it_is_the_same_but_for_times(untrained, tmp_path, monkeypatch):
+    found = []
+    for place in ("one", "two/deeper"):
+        shutil.copytree(untrained, tmp_path / "copies" / place, ignore=shutil.ignore_patterns("copies"))
+        monkeypatch.chdir(tmp_path / "copies" / place)
+        main(["audit", "--config", "audit.yaml"])
+        found.append(without_times(json.loads(Path("out/audit.json").read_text())))
+    assert found[0] == found[1]
+    assert str(tmp_path) not in json.dumps(found[0])
+    assert found[0]["hashes"]["soft_steps"]["target"]
+
+
+def without_times(tree):
+    """Plain values without what says when and how long."""
+    if isinstance(tree, dict):
+        return {key: without_times(value) for key, value in tree.items() if key not in ("created", "seconds")}
+    return [without_times(value) for value in tree] if isinstance(tree, list) else tree
 
 
 def test_refit(audit, capsys):
