@@ -33,7 +33,7 @@ _WITHIN = {"worst_person": "bound", "best_control": "recognised"}
 #: Figures that a gate can be about.
 FIGURES = (*(key for key, schema in _RUN.items() if {"number", "integer"} & _types(schema)), *_WITHIN)
 #: Of them: what is no share.
-_NUMBERS = ("people", "seconds")
+_NUMBERS = ("people", "judged", "seconds")
 #: What says nothing where the attack failed for every person.
 _OF_THE_ATTACK = (*OUTSIDE_SHARES, "leak", "worst_person")
 
@@ -248,6 +248,8 @@ def _unmeasured(run: Mapping[str, Any], figure: str, where: str = "") -> str:
         reason = run["refused"] or "nobody measured it in this run"
     elif figure in _OF_THE_ATTACK and run.get("attack_failed") == 1:
         reason = "the attack failed for every person"
+    elif figure in _OF_THE_ATTACK and run["judged"] < run["people"]:
+        reason = f"the recogniser could not judge {run['people'] - run['judged']} of {run['people']} people"
     else:
         return ""
     return f"{figure} could not be measured{where} ({reason})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,7 @@ def run_figures(name: str, run: RunResults, controls: Mapping[str, Control], fol
         "folder": Path(os.path.relpath(run.folder.resolve(), folder.resolve())).as_posix(),
         **_settings(run),
         "people": len(run.best),
+        "judged": len(hits(run.best)),
         "seconds": run.summary.get("seconds"),
         "chance": (run.data.get("chance") or {}).get("recognised"),
         **_ceiling(run),
@@ -188,6 +190,13 @@ def _leak(run: RunResults, found: Mapping[str, Any], controls: Mapping[str, Cont
     if own.keys() == other.keys():
         difference = [[own[name] - other[name]] for name in own]
         leak["leak_low"], leak["leak_high"] = nested_interval(difference, bounds=(-1.0, 1.0))
+    else:
+        # not known of the same people: by the intervals of both shares (Newcombe, Stat. Med. 17, 1998, method 10)
+        share, low, high = (found[f"recognised{end}"] for end in ("", "_low", "_high"))
+        count = len(other) or len(run.best)
+        control_low, control_high = exact_interval(round(shares[best] * count), count)
+        leak["leak_low"] = leak["leak"] - math.hypot(share - low, control_high - shares[best])
+        leak["leak_high"] = leak["leak"] + math.hypot(high - share, shares[best] - control_low)
     return leak
 
 
@@ -196,5 +205,6 @@ def _worst_person(run: RunResults) -> dict[str, Any]:
     values = hits(run.best)
     if not values:
         return {"bound": None, "runs": 0, "runs_needed": None}
-    bound = worst_person_bound([int(hit) for hit in values.values()], [1] * len(values))
-    return {"bound": bound, "runs": 1, "runs_needed": runs_for_bound(len(values))}
+    everybody = [row["name"] for row in run.best]  # also who could not be judged, who may be the worst off
+    bound = worst_person_bound([int(values.get(name, 0)) for name in everybody], [name in values for name in everybody])
+    return {"bound": bound, "runs": 1, "runs_needed": runs_for_bound(len(everybody))}
