@@ -26,6 +26,9 @@ from mi_lightning.report.schema import RESULTS_SCHEMA, SCHEMA_VERSION, from_vers
 #: Arrays that every ``reconstructions.npz`` holds, one line a row.
 ARRAYS = ("reconstruction", "candidate", "label", "restart", "cost", "confidence")
 
+#: What real samples give, by which of them is taken for the ceiling first.
+CEILINGS = ("class_mean", "real_speech", "best_photograph", "real_test")
+
 
 @dataclass(frozen=True)
 class RunResults:
@@ -59,6 +62,13 @@ class RunResults:
     def best_index(self) -> list[int]:
         """Places of :attr:`best` in ``per_label``, and in the arrays."""
         return [index for index, row in enumerate(self.data["per_label"]) if row.get("best", True)]
+
+    @property
+    def ceiling(self) -> tuple[str, float] | None:
+        """The most that a recogniser can be shown, by the first of :data:`CEILINGS`: which, and the share it names."""
+        known = self.data.get("ceiling") or {}
+        shares = ((name, (known.get(name) or {}).get("recognised")) for name in CEILINGS)
+        return next(((name, share) for name, share in shares if share is not None), None)
 
     @cached_property
     def modality(self) -> Modality:

@@ -15,8 +15,6 @@ from mi_lightning.report.media import MEDIA
 from mi_lightning.report.results import RunResults, read_runs
 from mi_lightning.stats import exact_interval
 
-_CEILINGS = ("class_mean", "real_test")  # the first that a run has is the ceiling of its attack
-
 
 def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = None) -> Table:
     """Make the table for the terminal: each run, its controls below it, and what guessing gives.
@@ -86,9 +84,8 @@ def outside_figures(run: RunResults) -> dict[str, Any]:
     if share is not None:
         low, high = exact_interval(round(share * people), people)
         shown += f" ({100 * low:.0f}-{100 * high:.0f})"
-    ceilings = run.data.get("ceiling") or {}
-    best = next((ceilings[name]["recognised"] for name in _CEILINGS if ceilings.get(name)), None)
-    return {"recognised_interval": shown, "ceiling": best, "chance": (run.data.get("chance") or {}).get("recognised")}
+    chance = (run.data.get("chance") or {}).get("recognised")
+    return {"recognised_interval": shown, "ceiling": run.ceiling and run.ceiling[1], "chance": chance}
 
 
 def _missing(runs: Sequence[RunResults]) -> list[str]:

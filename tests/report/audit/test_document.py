@@ -127,7 +127,7 @@ def test_the_ceiling_is_the_most_that_a_class_can_give(tmp_path, ceiling, expect
 
 
 def test_who_could_not_be_judged_may_be_the_worst_off(tmp_path):
-    all_of_them, some = hits_of(0), hits_of(0, 39) + [None]
+    all_of_them, some = hits_of(0), [*hits_of(0, 39), None]
     assert one(tmp_path, all_of_them)["judged"] == 40
     assert one(tmp_path, some)["judged"] == 39
     assert one(tmp_path, all_of_them)["worst_person"]["bound"] < one(tmp_path, some)["worst_person"]["bound"] == 1
