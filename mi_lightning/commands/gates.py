@@ -18,7 +18,7 @@ from mi_lightning.report.formats import show
 from mi_lightning.report.results import RunResults, read_results
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
-from mi_lightning.stats import exact_interval, paired_test
+from mi_lightning.stats import exact_interval, headline_refusal, paired_test
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:
@@ -245,7 +245,9 @@ def _value(run: Mapping[str, Any], figure: str) -> Any:
 def _unmeasured(run: Mapping[str, Any], figure: str, where: str = "") -> str:
     """Why a figure of a run says nothing; empty if it says something."""
     if _value(run, figure) is None:
-        reason = run["refused"] or "nobody measured it in this run"
+        # what needs no recogniser is missing for another reason than the headline
+        few = None if figure in _OF_THE_ATTACK else headline_refusal(run["people"])
+        reason = few or run["refused"] or "nobody measured it in this run"
     elif figure in _OF_THE_ATTACK and run.get("attack_failed") == 1:
         reason = "the attack failed for every person"
     elif figure in _OF_THE_ATTACK and run["judged"] < run["people"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mi_lightning.cli.main import main
-from mi_lightning.commands.audit import plan
+from mi_lightning.commands.audit import plan, tell
 from mi_lightning.errors import InputError
 from tests.study import change, write
 
@@ -53,6 +53,12 @@ def test_from_nothing_to_a_report_and_again(untrained, capsys):
     assert (untrained / "checkpoints/victim.ckpt").stat().st_mtime_ns == before
     assert second.count("is finished already") == 2  # the attack and its control
     assert [path.name for path in (untrained / "out/soft_steps").iterdir()] == ["version_0"]
+
+
+def test_what_to_install_is_told_to_the_letter(capsys):
+    sentence = 'The headline is missing: pip install "mi-lightning[judges]".'
+    tell({"headline": {"sentence": sentence}, "runs": []})
+    assert sentence in capsys.readouterr().out  # square brackets are no style
 
 
 def test_from_nothing_in_two_folders_it_is_the_same_but_for_times(untrained, tmp_path, monkeypatch):

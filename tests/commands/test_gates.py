@@ -93,6 +93,13 @@ def test_the_upper_end_of_a_leak_counts_whatever_its_control(tmp_path):
     assert [each.passed for each in outcomes] == [False, True]  # 5%, but nobody can say that of other people
 
 
+def test_what_needs_no_recogniser_is_missing_for_a_reason_of_its_own(tmp_path):
+    few = make_run("a", [None] * 3, missing="nobody is there")
+    recognised, inside = outcomes_of(tmp_path, ["recognised=1", "inside_top1=1"], a=few)
+    assert "(nobody is there)" in recognised.line
+    assert "(3 people are too few for a share of all: 10 or more are needed)" in inside.line
+
+
 @pytest.mark.parametrize("figure", ["recognised", "not_reconstructed", "leak", "worst_person"])
 def test_nothing_passes_while_some_could_not_be_judged(tmp_path, figure):
     some = make_run("a", hits_of(0, 12) + [None] * 28)
