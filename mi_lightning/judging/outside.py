@@ -13,7 +13,15 @@ from torch import Tensor
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.data.speech import SpeakerDataModule
 from mi_lightning.errors import MIError
-from mi_lightning.recognisers import Gallery, Recogniser, Threshold, Thresholds, accepted_as_others
+from mi_lightning.recognisers import (
+    Gallery,
+    Recogniser,
+    Threshold,
+    Thresholds,
+    accepted_as_others,
+    left_out_distances,
+    rank,
+)
 
 RATES: Mapping[str, float] = {"1_percent": 0.01, "0_1_percent": 0.001}  # of impostors who would be let in
 
@@ -99,9 +107,6 @@ class OutsideJudge:
         vectors, _, label = self._enrolled
         if not vectors.isfinite().all(1).any():
             raise UnfitRecogniserError(f"{type(self.recogniser).__name__} gives no numbers for real samples")
-        return self._enrol(vectors, label)
-
-    def _enrol(self, vectors: Tensor, label: Tensor) -> Gallery:
         return Gallery.enrol(vectors, label, self.references.num_classes, self.recogniser.metric)
 
     def _test_samples(self, length: int) -> tuple[Samples, Tensor]:
@@ -113,8 +118,10 @@ class OutsideJudge:
         for speaker, wave in self._speech.utterances("test"):
             wave = wave if wave.shape[-1] >= length else wave.repeat(1, -(-length // wave.shape[-1]))
             cut = wave.unfold(1, length, length)[0]
-            loudest = cut.double().square().sum(1).argsort(descending=True)[:_PIECES].sort().values
-            pieces += [piece[None] for piece in cut[loudest]]  # pauses are nobody's voice
+            energy = cut.double().square().sum(1)
+            loudest = energy.argsort(descending=True)[:_PIECES].sort().values
+            loudest = loudest[energy[loudest] > 0]  # pauses are nobody's voice
+            pieces += [piece[None] for piece in cut[loudest]]
             label += [speaker] * len(loudest)
         return torch.stack(pieces), torch.tensor(label)
 
@@ -173,12 +180,13 @@ class OutsideJudge:
 
     def _opinion(self, vectors: Tensor, found: Tensor, label: Tensor, limits: Mapping[str, Threshold]) -> Opinion:
         gallery = self.gallery
-        distance, rank = gallery.distances(vectors), gallery.rank(vectors, label)
+        distance = gallery.distances(vectors)
+        place = rank(distance, label, gallery.enrolled)
         own = distance.gather(1, label[:, None])[:, 0]
         scores = {
-            "recognised": (rank == 1).float(),
-            "recognised_top5": (rank <= 5).float(),
-            "recogniser_rank": rank.float(),
+            "recognised": (place == 1).float(),
+            "recognised_top5": (place <= 5).float(),
+            "recogniser_rank": place.float(),
             "recogniser_distance": own,
         }
         for name, limit in limits.items():
@@ -225,11 +233,8 @@ class OutsideJudge:
     def _best_of_each(self) -> dict[str, Tensor]:
         """Scores of each person's training sample that is recognised best when it is left out of the enrolment."""
         vectors, _, label = self._enrolled
-        ranks = torch.zeros(len(label), dtype=torch.int64)
-        for left_out in range(len(label)):
-            kept = torch.arange(len(label)) != left_out
-            gallery = self._enrol(vectors[kept], label[kept])
-            ranks[left_out] = gallery.rank(vectors[left_out][None], label[left_out][None])
+        distance = left_out_distances(vectors, label, self.references.num_classes, self.recogniser.metric)
+        ranks = rank(distance, label, self.gallery.enrolled)
         people = [person for person in label.unique() if int((label == person).sum()) > 1]
         best = torch.stack([ranks[label == person].min() for person in people]).float()
         return {

@@ -58,7 +58,7 @@ class Recomputation:
 
 
 #: What an edited file can make of a computation.
-_NO_FIGURES = (ValueError, TypeError, LookupError, ArithmeticError)
+NO_FIGURES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
 def check_run(folder: str | Path) -> Recomputation:
@@ -75,7 +75,7 @@ def check_run(folder: str | Path) -> Recomputation:
         _check(read_results(folder), done)
     except MIError as error:
         done.problems.append(str(error).replace(f"{folder}/", ""))
-    except _NO_FIGURES as error:
+    except NO_FIGURES as error:
         done.problems.append(f"results.json: its figures cannot be computed ({one_line(error)})")
     return done
 

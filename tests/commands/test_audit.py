@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mi_lightning.cli.main import main
-from mi_lightning.commands.audit import plan
+from mi_lightning.commands.audit import plan, tell
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.callbacks.results import FRAMES
 from mi_lightning.report.pictures import to_pixels
@@ -125,6 +125,12 @@ def test_what_was_found_is_kept_as_it_came(audit):
         gap = np.abs(last.astype(int) - arrays["timeline"].astype(int)).mean((1, 2, 3))
     assert gap[-1] < gap[0]  # it comes nearer to what is found
     assert "iteration" in (audit / "out/report.html").read_text()
+
+
+def test_what_to_install_is_told_to_the_letter(capsys):
+    sentence = 'The headline is missing: pip install "mi-lightning[judges]".'
+    tell({"headline": {"sentence": sentence}, "runs": []})
+    assert sentence in capsys.readouterr().out  # square brackets are no style
 
 
 def test_refit(audit, capsys):

@@ -198,3 +198,31 @@ def test_an_evaluator_that_learned_from_the_target_is_refused(people, evaluator,
         judge(result, people, evaluator, recogniser=None)
     with pytest.raises(InputError, match="which has the target's weights"):
         judge(result, people, template_matcher(people), recogniser=None)
+
+
+def test_silence_is_no_real_sample_and_voices_that_are_no_numbers_are_nobody(result_of):
+    class Deaf(Loudness):
+        """Hears nothing in silence."""
+
+        def embed_new(self, samples, *, value_range, sample_rate):
+            found = super().embed_new(samples, value_range=value_range, sample_rate=sample_rate)
+            silent = torch.tensor([not bool(sample.any()) for sample in samples])
+            return Embeddings(found.vectors.masked_fill(silent[:, None], torch.nan), found.detected)
+
+    class Pausing(ToneSpeakers):
+        """Speakers who say one piece and are silent for another."""
+
+        def read(self, recording):
+            samples, rate = super().read(recording)
+            samples[3200:] = 0
+            return samples, rate
+
+    speakers = Pausing()
+    speakers.setup()
+    waves = torch.stack([dict(speakers.utterances("test"))[k][:, :3200] for k in range(speakers.num_classes)])
+    waves[0] = torch.nan
+    result = result_of(waves, list(range(speakers.num_classes)), names=speakers.class_names)
+    said = SpeechJudge(None, speakers, recogniser=Deaf(), vocoder=torch.nn.Identity()).judge(result)
+    assert said.description["recogniser_missing"] is None
+    assert said.per_row["recognised"].tolist() == [0, 1, 1, 1]
+    assert said.verdicts[0].kind == "attack_failed"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import hashlib
 import itertools
 import json
 import re
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mi_lightning.checkpoint import file_digest
+from mi_lightning.checkpoint import file_digest, plain_digest
 from mi_lightning.errors import InputError
 from mi_lightning.recognisers import MissingRecogniserError, default_recogniser
 from mi_lightning.report.axes import NOTHING, Axis, is_number, number_label
@@ -235,8 +234,7 @@ def run_digest(config: Mapping[str, Any], version: str) -> str:
     content = {"version": version, "settings": settings, "files": files}
     if settings.get("recogniser") == "auto":
         content["recognisers"] = {kind: _installed_weights(kind) for kind in ("picture", "sound")}
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return plain_digest(content)
 
 
 def _installed_weights(kind: str) -> Any:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mi_lightning.errors import MIError
-from mi_lightning.io import read_json
+from mi_lightning.io import one_line, read_json
 from mi_lightning.report.audit.files import audit_files
 from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.audit.whole import DOCUMENT, PAGE, Audit, assemble
-from mi_lightning.report.recomputation import Recomputation
+from mi_lightning.report.recomputation import NO_FIGURES, Recomputation
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
 
@@ -41,6 +41,8 @@ def check_audit(folder: Path) -> Recomputation:
         _check_texts(replace(found, document=document), done)
     except MIError as error:
         done.problems.append(str(error).replace(f"{folder}/", ""))
+    except NO_FIGURES as error:
+        done.problems.append(f"{DOCUMENT}: cannot be computed from its runs ({one_line(error)})")
     return done
 
 
