@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from mi_lightning.checkpoint import file_digest
 from mi_lightning.errors import GateError, InputError, MIError
 from mi_lightning.io import read_json
 from mi_lightning.report.audit.figures import OUTSIDE_SHARES, SHARES, people_of
 from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.formats import show
+from mi_lightning.report.manifest import MANIFEST, read_manifest
 from mi_lightning.report.results import RunResults, read_results
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
@@ -205,6 +207,11 @@ def read_baseline(path: str) -> Baseline:
         document = read_json(file)
     except MIError as error:
         raise InputError(expected, error, "baseline") from None
+    manifest = file.parent / MANIFEST
+    if manifest.is_file():
+        listed = read_manifest(file.parent)["files"].get(file.name, {}).get("sha256")
+        if listed is not None and listed != file_digest(file):
+            raise InputError(expected, f"{file}, which is not the one that {manifest} lists", "baseline")
     if wrong := problem(document, AUDIT_SCHEMA):
         raise InputError(expected, f"{file}, in which {wrong}", "baseline")
     people = {}

@@ -176,7 +176,7 @@ class Judge:
                 for name, value in opinion.scores.items():
                     per_row[name] = torch.full((len(result),), torch.nan)
                     per_row[name][chosen] = value
-                ceiling = self.outside.ceiling(length, averages=self.averages)
+                ceiling = self.outside.ceiling(length, result.label[chosen], averages=self.averages)
                 added = {
                     "recogniser_guess": guess,
                     "summary": {**judgement.summary, **summarise(opinion.scores)},

@@ -14,7 +14,7 @@ from mi_lightning.report.columns import COLUMNS
 from mi_lightning.report.formats import show
 from mi_lightning.report.media import MEDIA
 from mi_lightning.report.results import RunResults, read_runs
-from mi_lightning.stats import exact_interval
+from mi_lightning.stats import exact_interval, headline_refusal
 
 
 def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = None) -> Table:
@@ -85,6 +85,8 @@ def outside_figures(run: RunResults) -> dict[str, Any]:
     if share is not None:
         low, high = exact_interval(round(share * people), people)
         shown += f" ({100 * low:.0f}-{100 * high:.0f})"
+        if headline_refusal(people) is not None:  # too few for a share
+            shown = f"{round(share * people)} of {people}"
     chance = (run.data.get("chance") or {}).get("recognised")
     return {"recognised_interval": shown, "ceiling": run.ceiling and run.ceiling[1], "chance": chance}
 

@@ -108,6 +108,17 @@ def test_a_whole_judgement(people, evaluator, result_of):
     assert said.recogniser_guess.tolist()[:2] == [0, 1]
 
 
+def test_the_ceiling_is_that_of_the_people_who_were_attacked(people, result_of):
+    # of person 2 the mean of the photographs is taken for somebody else
+    far = people.train_y == 2
+    people.train_x[far] = people.train_x[far].roll(1, 0) * 0 + people.train_x[people.train_y == 0][:1]
+    judge = Judge(None, people, recogniser=Pixels())
+    both = judge.judge(result_of(torch.rand(2, 1, 12, 10), [0, 2])).ceiling["real_test"]
+    alone = judge.judge(result_of(torch.rand(1, 1, 12, 10), [1])).ceiling["real_test"]
+    assert alone["recognised"] == 1
+    assert both["recognised"] < 1
+
+
 def test_only_what_the_selection_ranks_first_is_shown_to_the_recogniser(people, result_of):
     found = torch.cat([photographs(people, [0]), torch.rand(1, 1, 12, 10)])
     result = result_of(found, [0, 0], restart=[0, 1], cost=[0.5, 0.1])
