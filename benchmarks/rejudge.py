@@ -84,17 +84,17 @@ class Bench:
             inside = row["evaluator_top1"]
             said |= {kind: float(verdict.kind == kind) for kind in ("fools_model_only", "attack_failed")}
             rows.append(said | {"evaluator_top1": np.nan if inside is None else inside})
-        marks = {"ceiling": self.ceiling(samples.shape[-1]), "chance": self.judge.chance["recognised"]}
+        marks = {"ceiling": self.ceiling(samples.shape[-1], label), "chance": self.judge.chance["recognised"]}
         found = {}
         for name in ("recognised", *HEADS):
             found[name] = np.full(len(people), np.nan)
             found[name][label.numpy()] = [(row | marks).get(name, np.nan) for row in rows]
         return found
 
-    def ceiling(self, length: int) -> float:
+    def ceiling(self, length: int, people: torch.Tensor) -> float:
         """Share of the people who are recognised by the mean of their training samples; NaN where there is no mean."""
         speech = isinstance(self.data, SpeakerDataModule)
-        found = self.judge.ceiling(length, averages=not speech).get("class_mean")
+        found = self.judge.ceiling(length, people, averages=not speech).get("class_mean")
         return np.nan if found is None else float(found["recognised"].double().nanmean())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import sys
 import warnings
@@ -58,6 +59,11 @@ def file_digest(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MIError(f"cannot read {path}: {error.strerror}") from error
+
+
+def plain_digest(tree: object) -> str:
+    """SHA-256 of plain values, whatever the order of the keys, hexadecimal."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def plain_content(path: Path) -> Any:

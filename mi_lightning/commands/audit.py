@@ -109,7 +109,7 @@ def audit(
 def tell(document: Mapping[str, Any]) -> None:
     """Print what an audit found: one sentence, and what each attack rests on."""
     screen = console()
-    screen.print(f"\n[bold]{document['headline']['sentence']}[/]")
+    screen.print(f"\n{document['headline']['sentence']}", style="bold", markup=False)
     for run in document["runs"]:
         best = run["best_control"]
         beside = "" if best is None else f"; best control ({best['name'].replace('_', ' ')}) {best['recognised']:.1%}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.classifiers.untrained import untrained_copy
 from mi_lightning.commands.base import Runner, console
@@ -116,7 +118,7 @@ def run_controls(
                 folders = (_untrained(runner, attack, told),)
             found.append(Control(told, folders))
         except MIError as error:  # the attack itself has run: its report names what is missing
-            console().print(f"  [yellow]could not be run[/]: {error}")
+            console().print(f"  [yellow]could not be run[/]: {escape(str(error))}")
             found.append(Control(told, reason=str(error)))
     return found
 

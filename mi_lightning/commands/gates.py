@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from mi_lightning.checkpoint import file_digest
 from mi_lightning.errors import GateError, InputError, MIError
 from mi_lightning.io import read_json
 from mi_lightning.report.audit.figures import OUTSIDE_SHARES, SHARES, people_of
 from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.formats import show
+from mi_lightning.report.manifest import MANIFEST, read_manifest
 from mi_lightning.report.results import RunResults, read_results
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
-from mi_lightning.stats import exact_interval, paired_test
+from mi_lightning.stats import exact_interval, headline_refusal, paired_test
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:
@@ -33,7 +35,7 @@ _WITHIN = {"worst_person": "bound", "best_control": "recognised"}
 #: Figures that a gate can be about.
 FIGURES = (*(key for key, schema in _RUN.items() if {"number", "integer"} & _types(schema)), *_WITHIN)
 #: Of them: what is no share.
-_NUMBERS = ("people", "seconds")
+_NUMBERS = ("people", "judged", "seconds")
 #: What says nothing where the attack failed for every person.
 _OF_THE_ATTACK = (*OUTSIDE_SHARES, "leak", "worst_person")
 
@@ -205,6 +207,11 @@ def read_baseline(path: str) -> Baseline:
         document = read_json(file)
     except MIError as error:
         raise InputError(expected, error, "baseline") from None
+    manifest = file.parent / MANIFEST
+    if manifest.is_file():
+        listed = read_manifest(file.parent)["files"].get(file.name, {}).get("sha256")
+        if listed is not None and listed != file_digest(file):
+            raise InputError(expected, f"{file}, which is not the one that {manifest} lists", "baseline")
     if wrong := problem(document, AUDIT_SCHEMA):
         raise InputError(expected, f"{file}, in which {wrong}", "baseline")
     people = {}
@@ -245,9 +252,13 @@ def _value(run: Mapping[str, Any], figure: str) -> Any:
 def _unmeasured(run: Mapping[str, Any], figure: str, where: str = "") -> str:
     """Why a figure of a run says nothing; empty if it says something."""
     if _value(run, figure) is None:
-        reason = run["refused"] or "nobody measured it in this run"
+        # what needs no recogniser is missing for another reason than the headline
+        few = None if figure in _OF_THE_ATTACK else headline_refusal(run["people"])
+        reason = few or run["refused"] or "nobody measured it in this run"
     elif figure in _OF_THE_ATTACK and run.get("attack_failed") == 1:
         reason = "the attack failed for every person"
+    elif figure in _OF_THE_ATTACK and run["judged"] < run["people"]:
+        reason = f"the recogniser could not judge {run['people'] - run['judged']} of {run['people']} people"
     else:
         return ""
     return f"{figure} could not be measured{where} ({reason})"

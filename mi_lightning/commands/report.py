@@ -9,7 +9,7 @@ from mi_lightning.errors import InputError
 from mi_lightning.report import build_report, summary_table
 from mi_lightning.report.audit import audit_document
 from mi_lightning.report.results import read_runs
-from mi_lightning.report.study import human_table, judge_by_people
+from mi_lightning.report.study import human_table, judge_by_people, runs_below
 
 
 def report(
@@ -22,13 +22,14 @@ def report(
     """Write one self-contained HTML page about runs that are finished.
 
     Args:
-        runs: Folder of a run, with its ``results.json``, or a list of such folders: one column of the report each.
+        runs: Folder of a run, with its ``results.json``, or of an audit, or a list of such folders: one column of the
+            report for each run.
         output: File to write.
         title: Title of the page.
         answers: Files that the judges of a study of these runs saved, or folders of them: people become one more judge.
         key: The key that ``mi-lightning study`` wrote beside its page.
     """
-    folders = [Path(run) for run in ([runs] if isinstance(runs, str) else runs)]
+    folders = [run for given in ([runs] if isinstance(runs, str) else runs) for run in runs_below(given)]
     if not folders:
         raise InputError("at least one run", "none", "runs")
     # before a page is written: what is wrong with the answers

@@ -98,5 +98,7 @@ def _tell(folder: Path, sha256: str, figures: Recomputation, *, published: bool)
             f"{figures.resting} figures (controls, ceiling, chance) cannot be computed from what the folder keeps:"
             " their SHA-256 alone vouches for them"
         )
+    for note in figures.notes:
+        screen.print(note)
     screen.print(f"SHA-256 of {MANIFEST}: {sha256}{' (as published)' if published else ''}")
     screen.print(_NO_SIGNATURE)

@@ -161,6 +161,9 @@ class Judge:
             controls: Name, samples and labels of each.
         """
         chosen = best_rows(result)
+        # nobody is recognised in what holds no numbers, also where it was made silence of to be heard
+        broken = ~result.reconstruction.flatten(1).isfinite().all(1)
+        seen = seen.masked_fill(broken.reshape(-1, *[1] * (seen.ndim - 1)), torch.nan)
         told: dict[str, Any] = {"recogniser": None, "recogniser_missing": self.missing}
         added: dict[str, Any] = {}
         per_row = dict(judgement.per_row)
@@ -173,7 +176,7 @@ class Judge:
                 for name, value in opinion.scores.items():
                     per_row[name] = torch.full((len(result),), torch.nan)
                     per_row[name][chosen] = value
-                ceiling = self.outside.ceiling(length, averages=self.averages)
+                ceiling = self.outside.ceiling(length, result.label[chosen], averages=self.averages)
                 added = {
                     "recogniser_guess": guess,
                     "summary": {**judgement.summary, **summarise(opinion.scores)},

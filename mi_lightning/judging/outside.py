@@ -13,7 +13,15 @@ from torch import Tensor
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.data.speech import SpeakerDataModule
 from mi_lightning.errors import MIError
-from mi_lightning.recognisers import Gallery, Recogniser, Threshold, Thresholds, accepted_as_others
+from mi_lightning.recognisers import (
+    Gallery,
+    Recogniser,
+    Threshold,
+    Thresholds,
+    accepted_as_others,
+    left_out_distances,
+    rank,
+)
 
 RATES: Mapping[str, float] = {"1_percent": 0.01, "0_1_percent": 0.001}  # of impostors who would be let in
 
@@ -69,7 +77,7 @@ class OutsideJudge:
         """Keep both; nothing is embedded yet."""
         self.recogniser, self.references = recogniser, references
         self._tested: dict[int, _Tested] = {}
-        self._ceilings: dict[int, dict[str, dict[str, Tensor]]] = {}
+        self._ceilings: dict[int, dict[str, tuple[dict[str, Tensor], Tensor]]] = {}
 
     # ------------------------------------------------------------------------------------------------ real samples
 
@@ -99,9 +107,6 @@ class OutsideJudge:
         vectors, _, label = self._enrolled
         if not vectors.isfinite().all(1).any():
             raise UnfitRecogniserError(f"{type(self.recogniser).__name__} gives no numbers for real samples")
-        return self._enrol(vectors, label)
-
-    def _enrol(self, vectors: Tensor, label: Tensor) -> Gallery:
         return Gallery.enrol(vectors, label, self.references.num_classes, self.recogniser.metric)
 
     def _test_samples(self, length: int) -> tuple[Samples, Tensor]:
@@ -113,8 +118,10 @@ class OutsideJudge:
         for speaker, wave in self._speech.utterances("test"):
             wave = wave if wave.shape[-1] >= length else wave.repeat(1, -(-length // wave.shape[-1]))
             cut = wave.unfold(1, length, length)[0]
-            loudest = cut.double().square().sum(1).argsort(descending=True)[:_PIECES].sort().values
-            pieces += [piece[None] for piece in cut[loudest]]  # pauses are nobody's voice
+            energy = cut.double().square().sum(1)
+            loudest = energy.argsort(descending=True)[:_PIECES].sort().values
+            loudest = loudest[energy[loudest] > 0]  # pauses are nobody's voice
+            pieces += [piece[None] for piece in cut[loudest]]
             label += [speaker] * len(loudest)
         return torch.stack(pieces), torch.tensor(label)
 
@@ -173,12 +180,13 @@ class OutsideJudge:
 
     def _opinion(self, vectors: Tensor, found: Tensor, label: Tensor, limits: Mapping[str, Threshold]) -> Opinion:
         gallery = self.gallery
-        distance, rank = gallery.distances(vectors), gallery.rank(vectors, label)
+        distance = gallery.distances(vectors)
+        place = rank(distance, label, gallery.enrolled)
         own = distance.gather(1, label[:, None])[:, 0]
         scores = {
-            "recognised": (rank == 1).float(),
-            "recognised_top5": (rank <= 5).float(),
-            "recogniser_rank": rank.float(),
+            "recognised": (place == 1).float(),
+            "recognised_top5": (place <= 5).float(),
+            "recogniser_rank": place.float(),
             "recogniser_distance": own,
         }
         for name, limit in limits.items():
@@ -197,11 +205,12 @@ class OutsideJudge:
         scores["recogniser_distance"] = own.masked_fill(~own.isfinite(), torch.nan)
         return Opinion(scores, gallery.guess(vectors))
 
-    def ceiling(self, length: int, *, averages: bool) -> dict[str, dict[str, Tensor]]:
-        """Ask about real samples: what is to be had at best.
+    def ceiling(self, length: int, people: Tensor, *, averages: bool) -> dict[str, dict[str, Tensor]]:
+        """Ask about real samples of the people who were attacked: what is to be had at best.
 
         Args:
             length: Samples of a recording that is cut to the length of what is judged.
+            people: Who was attacked, shape (L,), int64.
             averages: Whether the mean of several inputs is an input of the same kind.
 
         Returns:
@@ -209,34 +218,41 @@ class OutsideJudge:
             representative can be), ``best_photograph`` (of each person the training sample that is recognised best,
             each left out of its own enrolment) and ``real_test`` (test samples, pieces of that length).
         """
-        if length in self._ceilings:
-            return self._ceilings[length]
+        if length not in self._ceilings:
+            self._ceilings[length] = self._of_everybody(length, averages=averages)
+        told = self._ceilings[length].items()
+        return {
+            name: {key: value[torch.isin(whose, people)] for key, value in scores.items()}
+            for name, (scores, whose) in told
+            if torch.isin(whose, people).any()
+        }
+
+    def _of_everybody(self, length: int, *, averages: bool) -> dict[str, tuple[dict[str, Tensor], Tensor]]:
+        """Scores of real samples of all people, and whose they are."""
         real = self.on_test(length)
-        found = {"real_test": self._opinion(real.vectors, real.detected, real.label, real.limits).scores}
+        found = {"real_test": (self._opinion(real.vectors, real.detected, real.label, real.limits).scores, real.label)}
         if averages:
-            people = self.gallery.enrolled.nonzero()[:, 0]
+            everybody = self.gallery.enrolled.nonzero()[:, 0]
             x, y = self.references.train_x, self.references.train_y
-            found["class_mean"] = self.ask(torch.stack([x[y == person].mean(0) for person in people]), people).scores
+            means = torch.stack([x[y == person].mean(0) for person in everybody])
+            found["class_mean"] = (self.ask(means, everybody).scores, everybody)
         if self._speech is None:
             found["best_photograph"] = self._best_of_each()
-        self._ceilings[length] = found
         return found
 
-    def _best_of_each(self) -> dict[str, Tensor]:
+    def _best_of_each(self) -> tuple[dict[str, Tensor], Tensor]:
         """Scores of each person's training sample that is recognised best when it is left out of the enrolment."""
         vectors, _, label = self._enrolled
-        ranks = torch.zeros(len(label), dtype=torch.int64)
-        for left_out in range(len(label)):
-            kept = torch.arange(len(label)) != left_out
-            gallery = self._enrol(vectors[kept], label[kept])
-            ranks[left_out] = gallery.rank(vectors[left_out][None], label[left_out][None])
-        people = [person for person in label.unique() if int((label == person).sum()) > 1]
+        distance = left_out_distances(vectors, label, self.references.num_classes, self.recogniser.metric)
+        ranks = rank(distance, label, self.gallery.enrolled)
+        people = torch.stack([person for person in label.unique() if int((label == person).sum()) > 1])
         best = torch.stack([ranks[label == person].min() for person in people]).float()
-        return {
+        scores = {
             "recognised": (best == 1).float(),
             "recognised_top5": (best <= 5).float(),
             "recogniser_rank": best,
         }
+        return scores, people
 
     def describe(self, length: int) -> dict[str, Any]:
         """Say who judges, and how well by real samples: plain values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -132,6 +133,7 @@ def stop_on_interrupt(model: Inversion) -> Iterator[None]:
         if model.stop_requested:
             raise KeyboardInterrupt
         model.stop_requested = True
+        sys.stderr.write("\ninterrupted: what was found so far is judged and written (again: end at once)\n")
 
     previous = signal.signal(signal.SIGINT, request)
     try:

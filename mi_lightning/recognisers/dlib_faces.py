@@ -44,6 +44,14 @@ _BORDER = 0.25
 _PADDING = 0.25  # of the upright face that the network is shown, as it was trained
 # where no face is found: a square in the middle of the width, as parts of the shorter side and of the height
 _BOX_SIDE, _BOX_MIDDLE = 0.8, 0.6
+#: All that decides a vector beside the weights: who reads figures of two versions has to know.
+_SETTINGS = {
+    "least_side": _LEAST_SIDE,
+    "border": _BORDER,
+    "padding": _PADDING,
+    "box_side": _BOX_SIDE,
+    "box_middle": _BOX_MIDDLE,
+}
 _FACES_AT_ONCE = 16
 
 _MEMORY: dict[bytes, tuple[Tensor, bool]] = {}  # one for all, since all are the same
@@ -83,6 +91,7 @@ class DlibFaces(Recogniser):
             "trained_on": "about 3 million photographs of 7,485 people from FaceScrub, VGG and the web",
             "metric": self.metric,
             "embedding_size": EMBEDDING_SIZE,
+            "settings": _SETTINGS,
         }
 
     @torch.no_grad()

@@ -160,7 +160,11 @@ class Embedder(Recogniser):
         if isinstance(function, nn.Module):
             device = next((weight.device for weight in function.parameters()), x.device)
             x = x.to(device)
-        vectors = function(x)
+        try:
+            vectors = function(x)
+        except (RuntimeError, ValueError, TypeError) as error:
+            got = f"{tuple(x.shape)}, of which it says: {one_line(error)}"
+            raise InputError(f"a network that takes these inputs ({self.name})", got, "network") from error
         if not isinstance(vectors, Tensor) or vectors.ndim != 2 or len(vectors) != len(samples) or not vectors.numel():
             got = f"shape {tuple(vectors.shape)}" if isinstance(vectors, Tensor) else type(vectors).__name__
             raise InputError(f"vectors ({len(samples)}, E) from {self.name}", got, "network")

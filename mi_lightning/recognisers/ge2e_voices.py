@@ -67,6 +67,7 @@ class GE2EVoices(Recogniser):
             "trained_on": "LibriSpeech train-other-500, VoxCeleb 1 and 2: about 8,400 speakers",
             "metric": self.metric,
             "embedding_size": EMBEDDING_SIZE,
+            "settings": {"window_seconds": 1.6, "overlap": 0.5, "shorter_sounds": "repeated"},
         }
 
     @torch.no_grad()

@@ -37,15 +37,13 @@ def entries(audit: Mapping[str, Any] | None, names: Sequence[str], runs: Sequenc
 def _own(run: RunResults) -> dict[str, Any]:
     """What a run's own summary says, without an audit: no interval, no leak."""
     summary, chance = run.summary, run.data.get("chance") or {}
-    ceiling = run.data.get("ceiling") or {}
     figures = ("recognised", "accepted_at_1_percent", "accepted_at_0_1_percent", "wrongly_accepted_at_1_percent")
     found = {key: summary.get(key) for key in (*figures, "fools_model_only", "inside_false_positive_rate", "detected")}
-    top = ceiling.get("class_mean") or ceiling.get("best_photograph") or ceiling.get("real_speech") or {}
     controls = {name: numbers.get("recognised") for name, numbers in (run.data.get("controls") or {}).items()}
     return found | {
         "people": summary["labels"],
         "inside_top1": summary.get("evaluator_top1"),
-        "ceiling": top.get("recognised"),
+        "ceiling": run.ceiling and run.ceiling[1],
         "chance": chance.get("recognised"),
         "controls": {name: share for name, share in controls.items() if share is not None},
         "test_error": (run.data.get("recogniser") or {}).get("test_error"),
@@ -70,7 +68,8 @@ def headline(audit: Mapping[str, Any] | None, runs: Sequence[RunResults]) -> dic
         "low": found.get("low", found.get("recognised_low")),
         "high": found.get("high", found.get("recognised_high")),
         "missing": missing,
-        "install": None if _judged(runs) else INSTALL,
+        # where a reason is known, it says what to do
+        "install": None if _judged(runs) or any(run.data.get("recogniser_missing") for run in runs) else INSTALL,
     }
 
 

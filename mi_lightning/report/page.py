@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -16,6 +17,7 @@ from mi_lightning.report.evidence import against, recognisers, threat_model
 from mi_lightning.report.formats import show
 from mi_lightning.report.marks import MARKS
 from mi_lightning.report.narrative import reading
+from mi_lightning.report.origin import package_versions
 from mi_lightning.report.overview import attacks, entries, headline
 from mi_lightning.report.results import RunResults, read_runs
 from mi_lightning.report.settings import circumstances, config_of, side_by_side
@@ -76,6 +78,7 @@ def render_report(
     told = entries(audit, names, runs)
     return page_template("report.html.j2").render(
         title=title,
+        generator=generator(),
         made=_when(made or (audit or {}).get("created")),
         headline=headline(audit, runs),
         marks=MARKS,
@@ -101,6 +104,21 @@ def render_report(
         ),
         configs=[(name, text) for name, run in zip(names, runs, strict=True) if (text := config_of(run))],
     )
+
+
+@cache
+def generator() -> str:
+    """Who writes a page: version and digest of this program's part of it, and the packages that its bytes depend on.
+
+    Two pages of the same runs by the same generator are the same, byte for byte.
+    """
+    own = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".j2", ".css", ".json")):
+        own.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    found = package_versions(("mi-lightning", "jinja2", "pillow", "soundfile", "numpy"))
+    packages = ", ".join(f"{name} {found[name]}" for name in ("jinja2", "pillow", "soundfile", "numpy"))
+    return f"mi_lightning {found['mi-lightning']} ({own.hexdigest()[:16]}); {packages}"
 
 
 def _when(created: str | None) -> str:

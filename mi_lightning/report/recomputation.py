@@ -30,12 +30,14 @@ class Recomputation:
     Attributes:
         figures: Figures that were compared.
         problems: One line for each that does not agree, and for each file that cannot be read.
+        notes: What could not be compared, and why; no problem.
         resting: Figures that cannot be computed from what the folder holds (:data:`NOT_RECOMPUTED`).
     """
 
     figures: int = 0
     problems: list[str] = field(default_factory=list)
     resting: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def compare(self, what: str, written: object, found: object, source: str) -> None:
         """Count a figure, and note if it is not what was found.
@@ -54,11 +56,12 @@ class Recomputation:
         """Take in what came of a folder below."""
         self.figures += other.figures
         self.resting += other.resting
+        self.notes += [f"{prefix}{line}" for line in other.notes]
         self.problems += [f"{prefix}{line}" for line in other.problems]
 
 
 #: What an edited file can make of a computation.
-_NO_FIGURES = (ValueError, TypeError, LookupError, ArithmeticError)
+NO_FIGURES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
 def check_run(folder: str | Path) -> Recomputation:
@@ -75,7 +78,7 @@ def check_run(folder: str | Path) -> Recomputation:
         _check(read_results(folder), done)
     except MIError as error:
         done.problems.append(str(error).replace(f"{folder}/", ""))
-    except _NO_FIGURES as error:
+    except NO_FIGURES as error:
         done.problems.append(f"results.json: its figures cannot be computed ({one_line(error)})")
     return done
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,6 +25,9 @@ from mi_lightning.report.schema import RESULTS_SCHEMA, SCHEMA_VERSION, from_vers
 
 #: Arrays that every ``reconstructions.npz`` holds, one line a row.
 ARRAYS = ("reconstruction", "candidate", "label", "restart", "cost", "confidence")
+
+#: What real samples give, by which of them is taken for the ceiling first.
+CEILINGS = ("class_mean", "real_speech", "best_photograph", "real_test")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,6 @@ class RunResults:
         return summary
 
     @property
-    def attack_sha256(self) -> str:
-        """Digest of the attack's configuration, every part of it: the same for the same attack, wherever it ran."""
-        return hashlib.sha256(json.dumps(self.data["attack"], sort_keys=True).encode()).hexdigest()
-
-    @property
     def best(self) -> list[Mapping[str, Any]]:
         """One entry of ``per_label`` for each person: the restart of least cost."""
         return [row for row in self.data["per_label"] if row.get("best", True)]
@@ -66,6 +62,13 @@ class RunResults:
     def best_index(self) -> list[int]:
         """Places of :attr:`best` in ``per_label``, and in the arrays."""
         return [index for index, row in enumerate(self.data["per_label"]) if row.get("best", True)]
+
+    @property
+    def ceiling(self) -> tuple[str, float] | None:
+        """The most that a recogniser can be shown, by the first of :data:`CEILINGS`: which, and the share it names."""
+        known = self.data.get("ceiling") or {}
+        shares = ((name, (known.get(name) or {}).get("recognised")) for name in CEILINGS)
+        return next(((name, share) for name, share in shares if share is not None), None)
 
     @cached_property
     def modality(self) -> Modality:

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from mi_lightning.report.columns import COLUMNS
 from mi_lightning.report.formats import show
 from mi_lightning.report.media import MEDIA
 from mi_lightning.report.results import RunResults, read_runs
-from mi_lightning.stats import exact_interval
-
-_CEILINGS = ("class_mean", "real_test")  # the first that a run has is the ceiling of its attack
+from mi_lightning.stats import exact_interval, headline_refusal
 
 
 def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = None) -> Table:
@@ -34,7 +33,7 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
     media = next(media for media in MEDIA.values() if any(run.media is media for run in found))
     columns = [column for column in COLUMNS if column.key in media.terminal]
     table = Table(
-        caption="\n".join([*_missing(found), media.caption]),
+        caption=escape("\n".join([*_missing(found), media.caption])),  # "[judges]" is no style
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -51,7 +50,7 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
         values = [show(row["values"].get(column.key), column.kind) for column in columns]
         if row["kind"] != "control" and table.row_count:
             table.add_section()
-        table.add_row(label, *values, style="bold" if row["kind"] == "run" else "dim")
+        table.add_row(escape(label), *values, style="bold" if row["kind"] == "run" else "dim")
     return table
 
 
@@ -86,9 +85,10 @@ def outside_figures(run: RunResults) -> dict[str, Any]:
     if share is not None:
         low, high = exact_interval(round(share * people), people)
         shown += f" ({100 * low:.0f}-{100 * high:.0f})"
-    ceilings = run.data.get("ceiling") or {}
-    best = next((ceilings[name]["recognised"] for name in _CEILINGS if ceilings.get(name)), None)
-    return {"recognised_interval": shown, "ceiling": best, "chance": (run.data.get("chance") or {}).get("recognised")}
+        if headline_refusal(people) is not None:  # too few for a share
+            shown = f"{round(share * people)} of {people}"
+    chance = (run.data.get("chance") or {}).get("recognised")
+    return {"recognised_interval": shown, "ceiling": run.ceiling and run.ceiling[1], "chance": chance}
 
 
 def _missing(runs: Sequence[RunResults]) -> list[str]:

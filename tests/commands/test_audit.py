@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from mi_lightning.cli.main import main
-from mi_lightning.commands.audit import plan
+from mi_lightning.commands.audit import plan, tell
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.callbacks.results import FRAMES
+from mi_lightning.report.manifest import write_manifest
 from mi_lightning.report.pictures import to_pixels
 from tests.study import change, write
 
@@ -94,6 +95,28 @@ def test_the_same_audit_in_two_folders_says_the_same(untrained, monkeypatch, tmp
     assert run["recognised"] is None
 
 
+def test_a_page_of_another_version_is_not_called_changed(audit, capsys):
+    main(["audit", "--config", "audit.yaml"])
+    page = audit / "out/report.html"
+    page.write_text(
+        re.sub('<meta name="generator" content="[^"]*">', '<meta name="generator" content="older">', page.read_text())
+    )
+    write_manifest(audit / "out")
+    capsys.readouterr()
+    main(["verify", "out"])
+    assert "were written by another version" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_baseline_that_was_changed_is_refused(audit, capsys):
+    main(["audit", "--config", "audit.yaml"])
+    path = audit / "out/audit.json"
+    path.write_text(path.read_text().replace('"A small audit"', '"A large audit"'))
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", "--config", "audit.yaml", "--baseline", "out"])
+    assert ended.value.code == 2
+    assert "which is not the one that out/manifest.json lists" in capsys.readouterr().err
+
+
 def test_an_audit_names_its_judge_and_goes_on_without(audit, capsys):
     change("target/soft.yaml", recogniser=None)
     main(["audit", "--config", "audit.yaml"])
@@ -125,6 +148,12 @@ def test_what_was_found_is_kept_as_it_came(audit):
         gap = np.abs(last.astype(int) - arrays["timeline"].astype(int)).mean((1, 2, 3))
     assert gap[-1] < gap[0]  # it comes nearer to what is found
     assert "iteration" in (audit / "out/report.html").read_text()
+
+
+def test_what_to_install_is_told_to_the_letter(capsys):
+    sentence = 'The headline is missing: pip install "mi-lightning[judges]".'
+    tell({"headline": {"sentence": sentence}, "runs": []})
+    assert sentence in capsys.readouterr().out  # square brackets are no style
 
 
 def test_refit(audit, capsys):
@@ -161,6 +190,8 @@ def test_report_of_finished_runs(audit, capsys):
     main(["report", "--runs", "[out/soft_steps/version_0]", "--output", "mine.html", "--title", "Mine"])
     assert "mine.html" in capsys.readouterr().out
     assert "Mine" in (audit / "mine.html").read_text()
+    main(["report", "--runs", "out", "--output", "all.html"])  # of an audit, all its runs
+    assert "soft_steps" in (audit / "all.html").read_text()
 
 
 AUDIT = ("audit", "--config", "audit.yaml")

@@ -83,9 +83,29 @@ def test_several_gates_each_for_all_runs_or_one(tmp_path):
 
 
 def test_a_figure_without_an_interval_counts_itself(tmp_path):
-    gates = ["test_error=0.01", "worst_person=0.9", "best_control=0.025", "leak=0.05"]
+    gates = ["test_error=0.01", "worst_person=0.9", "best_control=0.025"]
     outcomes = outcomes_of(tmp_path, gates, a=make_run("a", hits_of(3)))
-    assert [each.passed for each in outcomes] == [True, False, True, True]
+    assert [each.passed for each in outcomes] == [True, False, True]
+
+
+def test_the_upper_end_of_a_leak_counts_whatever_its_control(tmp_path):
+    outcomes = outcomes_of(tmp_path, ["leak=0.05", "leak=0.25"], a=make_run("a", hits_of(3)))
+    assert [each.passed for each in outcomes] == [False, True]  # 5%, but nobody can say that of other people
+
+
+def test_what_needs_no_recogniser_is_missing_for_a_reason_of_its_own(tmp_path):
+    few = make_run("a", [None] * 3, missing="nobody is there")
+    recognised, inside = outcomes_of(tmp_path, ["recognised=1", "inside_top1=1"], a=few)
+    assert "(nobody is there)" in recognised.line
+    assert "(3 people are too few for a share of all: 10 or more are needed)" in inside.line
+
+
+@pytest.mark.parametrize("figure", ["recognised", "not_reconstructed", "leak", "worst_person"])
+def test_nothing_passes_while_some_could_not_be_judged(tmp_path, figure):
+    some = make_run("a", hits_of(0, 12) + [None] * 28)
+    outcomes = outcomes_of(tmp_path, [f"{figure}=1", "inside_top1=1"], a=some)
+    assert [(each.passed, each.measured) for each in outcomes] == [(False, False), (True, True)]
+    assert "(the recogniser could not judge 28 of 40 people)" in outcomes[0].line
 
 
 @pytest.mark.parametrize("figure", SHARES)
@@ -206,7 +226,7 @@ def test_figures_with_a_bound_are_compared_as_well(tmp_path, before):
     assert [(each.gate, each.passed) for each in outcomes] == [
         ("leak at most 100%", True),
         ("recognised no worse than before", True),
-        ("leak no worse than before", False),  # no interval: it rose
+        ("leak no worse than before", True),  # 17.5% where it was 7.5%: the interval begins below
     ]
 
 

@@ -108,6 +108,17 @@ def test_a_whole_judgement(people, evaluator, result_of):
     assert said.recogniser_guess.tolist()[:2] == [0, 1]
 
 
+def test_the_ceiling_is_that_of_the_people_who_were_attacked(people, result_of):
+    # of person 2 the mean of the photographs is taken for somebody else
+    far = people.train_y == 2
+    people.train_x[far] = people.train_x[far].roll(1, 0) * 0 + people.train_x[people.train_y == 0][:1]
+    judge = Judge(None, people, recogniser=Pixels())
+    both = judge.judge(result_of(torch.rand(2, 1, 12, 10), [0, 2])).ceiling["real_test"]
+    alone = judge.judge(result_of(torch.rand(1, 1, 12, 10), [1])).ceiling["real_test"]
+    assert alone["recognised"] == 1
+    assert both["recognised"] < 1
+
+
 def test_only_what_the_selection_ranks_first_is_shown_to_the_recogniser(people, result_of):
     found = torch.cat([photographs(people, [0]), torch.rand(1, 1, 12, 10)])
     result = result_of(found, [0, 0], restart=[0, 1], cost=[0.5, 0.1])
@@ -198,3 +209,31 @@ def test_an_evaluator_that_learned_from_the_target_is_refused(people, evaluator,
         judge(result, people, evaluator, recogniser=None)
     with pytest.raises(InputError, match="which has the target's weights"):
         judge(result, people, template_matcher(people), recogniser=None)
+
+
+def test_silence_is_no_real_sample_and_voices_that_are_no_numbers_are_nobody(result_of):
+    class Deaf(Loudness):
+        """Hears nothing in silence."""
+
+        def embed_new(self, samples, *, value_range, sample_rate):
+            found = super().embed_new(samples, value_range=value_range, sample_rate=sample_rate)
+            silent = torch.tensor([not bool(sample.any()) for sample in samples])
+            return Embeddings(found.vectors.masked_fill(silent[:, None], torch.nan), found.detected)
+
+    class Pausing(ToneSpeakers):
+        """Speakers who say one piece and are silent for another."""
+
+        def read(self, recording):
+            samples, rate = super().read(recording)
+            samples[3200:] = 0
+            return samples, rate
+
+    speakers = Pausing()
+    speakers.setup()
+    waves = torch.stack([dict(speakers.utterances("test"))[k][:, :3200] for k in range(speakers.num_classes)])
+    waves[0] = torch.nan
+    result = result_of(waves, list(range(speakers.num_classes)), names=speakers.class_names)
+    said = SpeechJudge(None, speakers, recogniser=Deaf(), vocoder=torch.nn.Identity()).judge(result)
+    assert said.description["recogniser_missing"] is None
+    assert said.per_row["recognised"].tolist() == [0, 1, 1, 1]
+    assert said.verdicts[0].kind == "attack_failed"

@@ -220,3 +220,11 @@ def test_onnx_without_its_package(monkeypatch, tmp_path):
     (tmp_path / "some.onnx").touch()
     with pytest.raises(MissingRecogniserError, match=r"onnxruntime, .*pip install \"mi-lightning\[onnx\]\""):
         Embedder(str(tmp_path / "some.onnx")).check()
+
+
+def test_a_network_of_other_inputs_is_told_in_one_line():
+    wrong = Embedder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3, 2)), name="mine")
+    with pytest.raises(
+        InputError, match=r"a network that takes these inputs \(mine\), got \(2, 1, 4, 4\), of which it says"
+    ):
+        wrong.embed(torch.rand(2, 1, 4, 4), value_range=(0.0, 1.0))

@@ -41,7 +41,7 @@ def test_a_headline_that_is_missing_is_told_loudly_and_reads_like_no_result(
     said = page.text[place : page.text.index("Attacks by their outcome")]
     assert told in said
     assert "neither a good nor a bad result" in said
-    assert 'pip install "mi-lightning[judges]"' in said
+    assert ('pip install "mi-lightning[judges]"' in said) is (missing is None)  # a reason says what to do
     assert "%" not in said
     assert not re.search(r"\bsafe\b|no leak", page.text[: page.text.index("People")])
     assert page.text.count("not judged") >= 2  # one for each person

@@ -250,6 +250,17 @@ def test_dark_reconstructions_come_with_a_hint(run_folder, tmp_path, result, sca
     assert ("stretch the contrast to see them" in page_of([run_folder(result=darker)], tmp_path).text) is said
 
 
+def test_the_table_says_what_to_install_to_the_letter(run_folder):
+    install = 'no dlib: pip install "mi-lightning[judges]"'
+    folder = edit(
+        run_folder(), lambda data: (data.update(recogniser_missing=install), data["summary"].update(recognised=None))
+    )
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary_table([folder], names=["run[bold]"]))
+    assert install in " ".join(console.file.getvalue().split())  # square brackets are no style
+    assert "run[bold]" in console.file.getvalue()
+
+
 def test_the_table_for_the_terminal(run_folder):
     console = Console(width=80, file=io.StringIO(), force_terminal=False)
     console.print(summary_table([run_folder("att_softmax_fredrikson"), run_folder("bare", judgement=None)]))

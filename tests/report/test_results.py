@@ -141,7 +141,7 @@ def test_what_is_not_finite_or_not_judged_is_null(run_folder):
 
 def test_target_attack_judge_and_circumstances_are_told(run_folder):
     data = read_results(run_folder()).data
-    assert data["target"] == TARGET
+    assert data["target"] == {"fingerprint": None} | TARGET
     assert data["attack"] == ATTACK
     assert data["evaluator"]["test_accuracy"] == 0.97
     assert data["controls"].keys() == {"noise", "mean_face", "shuffled"}
@@ -151,7 +151,8 @@ def test_target_attack_judge_and_circumstances_are_told(run_folder):
 
 def test_what_target_and_attack_do_not_say_is_null(tmp_path, result):
     data = strict_json(write_results(tmp_path, result, target={}, attack={}))
-    assert data["target"] == {"class": None, "checkpoint_sha256": None, "defenses": [], "test_accuracy": None}
+    nothing = {"class": None, "checkpoint_sha256": None, "fingerprint": None, "defenses": [], "test_accuracy": None}
+    assert data["target"] == nothing
     assert data["attack"] == dict.fromkeys(ATTACK_KEYS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import hashlib
 import itertools
 import json
 import re
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mi_lightning.checkpoint import file_digest
+from mi_lightning.checkpoint import file_digest, plain_digest
 from mi_lightning.errors import InputError
 from mi_lightning.recognisers import MissingRecogniserError, default_recogniser
 from mi_lightning.report.axes import NOTHING, Axis, is_number, number_label
@@ -218,7 +217,8 @@ def run_digest(config: Mapping[str, Any], version: str) -> str:
     """Digest of everything that decides what a run finds: its settings, and the content of the files that they name.
 
     Left out is where it writes and what it shows: ``trainer.logger`` and ``trainer.enable_progress_bar``. Where the
-    recogniser is taken that is installed, its weights belong to it: a run that was judged without one is another run.
+    recogniser is taken that is installed, its weights and settings belong to it: a run that was judged without one, or
+    by another, is another run.
 
     Args:
         config: Complete configuration of the run.
@@ -234,16 +234,15 @@ def run_digest(config: Mapping[str, Any], version: str) -> str:
     files = {key: file_digest(value) for key, value in leaves(settings) if isinstance(value, str) and _is_file(value)}
     content = {"version": version, "settings": settings, "files": files}
     if settings.get("recogniser") == "auto":
-        content["recognisers"] = {kind: _installed_weights(kind) for kind in ("picture", "sound")}
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+        content["recognisers"] = {kind: _installed(kind) for kind in ("picture", "sound")}
+    return plain_digest(content)
 
 
-def _installed_weights(kind: str) -> Any:
-    """Digests of the weights of the recogniser for inputs of a kind; None if it is not installed."""
+def _installed(kind: str) -> Any:
+    """The recogniser for inputs of a kind, its weights and settings; None if it is not installed."""
     recogniser = default_recogniser(kind)
     try:
-        return None if recogniser is None else recogniser.describe()["weights"]
+        return None if recogniser is None else recogniser.describe()
     except MissingRecogniserError:
         return None
 

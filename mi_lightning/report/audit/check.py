@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mi_lightning.errors import MIError
-from mi_lightning.io import read_json
+from mi_lightning.io import one_line, read_json
 from mi_lightning.report.audit.files import audit_files
 from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.audit.whole import DOCUMENT, PAGE, Audit, assemble
-from mi_lightning.report.recomputation import Recomputation
+from mi_lightning.report.page import generator
+from mi_lightning.report.recomputation import NO_FIGURES, Recomputation
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
 
@@ -41,6 +42,8 @@ def check_audit(folder: Path) -> Recomputation:
         _check_texts(replace(found, document=document), done)
     except MIError as error:
         done.problems.append(str(error).replace(f"{folder}/", ""))
+    except NO_FIGURES as error:
+        done.problems.append(f"{DOCUMENT}: cannot be computed from its runs ({one_line(error)})")
     return done
 
 
@@ -74,6 +77,11 @@ def _compare(where: str, written: object, found: object, done: Recomputation) ->
 
 def _check_texts(anew: Audit, done: Recomputation) -> None:
     """Write the page once more, and what follows from ``audit.json`` alone: they are functions of it and the runs."""
+    page = anew.folder / PAGE
+    if page.is_file() and f'<meta name="generator" content="{generator()}">'.encode() not in page.read_bytes():
+        done.notes.append(f"{PAGE} and what follows from {DOCUMENT} were written by another version of this program or")
+        done.notes[-1] += " of its packages, so that they cannot be made anew: their SHA-256 alone vouches for them"
+        return
     outcomes = [Outcome(**gate) for gate in anew.document["gates"]]
     texts = {PAGE: anew.page(), **audit_files(anew.document, outcomes)}
     for name, text in texts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from mi_lightning.judging.verdicts import VERDICTS
 from mi_lightning.report.overview import INSTALL
-from mi_lightning.report.results import RunResults
+from mi_lightning.report.results import CEILINGS, RunResults
 from mi_lightning.stats import exact_interval, headline_refusal, nested_interval, runs_for_bound, worst_person_bound
 
 #: A control is a run, or lines of several runs that share the people among them, each with ``name`` and ``recognised``.
@@ -30,9 +31,6 @@ _ROW_SHARES = (
 OUTSIDE_SHARES = (*_ROW_SHARES, "fools_model_only", "not_reconstructed", "inside_false_positive_rate")
 #: All shares over the people of a run: null where these are too few. Each has an interval, its ``_low`` and ``_high``.
 SHARES = (*OUTSIDE_SHARES, "inside_top1", "attack_failed", "not_judged")
-
-#: What real samples give, by which of them is taken for the ceiling first.
-CEILINGS = ("class_mean", "real_speech", "best_photograph", "real_test")
 
 _UNJUDGED = f"no recogniser judged this run: install one ({INSTALL}) and run the attack again"
 
@@ -54,9 +52,11 @@ def run_figures(name: str, run: RunResults, controls: Mapping[str, Control], fol
         "folder": Path(os.path.relpath(run.folder.resolve(), folder.resolve())).as_posix(),
         **_settings(run),
         "people": len(run.best),
+        "judged": len(hits(run.best)),
         "seconds": run.summary.get("seconds"),
         "chance": (run.data.get("chance") or {}).get("recognised"),
-        **_ceiling(run),
+        "ceiling": run.ceiling and run.ceiling[1],
+        "ceiling_of": run.ceiling and run.ceiling[0],
         "controls": {control: _share_of(numbers) for control, numbers in _all_controls(run, controls).items()},
         "test_error": (run.data.get("recogniser") or {}).get("test_error"),
         "refused": refusal(run),
@@ -106,13 +106,6 @@ def _short(part: Any) -> str:
     """Last part of the class of a part; empty if it has none."""
     path = part.get("class") if isinstance(part, Mapping) else part
     return str(path or "").rpartition(".")[2]
-
-
-def _ceiling(run: RunResults) -> dict[str, Any]:
-    """The most that there is to be had, and of what it is the share."""
-    ceilings = run.data.get("ceiling") or {}
-    named = next((key for key in CEILINGS if (ceilings.get(key) or {}).get("recognised") is not None), None)
-    return {"ceiling": ceilings[named]["recognised"] if named else None, "ceiling_of": named}
 
 
 def people_of(run: RunResults) -> dict[str, dict[str, float]]:
@@ -188,6 +181,13 @@ def _leak(run: RunResults, found: Mapping[str, Any], controls: Mapping[str, Cont
     if own.keys() == other.keys():
         difference = [[own[name] - other[name]] for name in own]
         leak["leak_low"], leak["leak_high"] = nested_interval(difference, bounds=(-1.0, 1.0))
+    else:
+        # not known of the same people: by the intervals of both shares (Newcombe, Stat. Med. 17, 1998, method 10)
+        share, low, high = (found[f"recognised{end}"] for end in ("", "_low", "_high"))
+        count = len(other) or len(run.best)
+        control_low, control_high = exact_interval(round(shares[best] * count), count)
+        leak["leak_low"] = leak["leak"] - math.hypot(share - low, control_high - shares[best])
+        leak["leak_high"] = leak["leak"] + math.hypot(high - share, shares[best] - control_low)
     return leak
 
 
@@ -196,5 +196,6 @@ def _worst_person(run: RunResults) -> dict[str, Any]:
     values = hits(run.best)
     if not values:
         return {"bound": None, "runs": 0, "runs_needed": None}
-    bound = worst_person_bound([int(hit) for hit in values.values()], [1] * len(values))
-    return {"bound": bound, "runs": 1, "runs_needed": runs_for_bound(len(values))}
+    everybody = [row["name"] for row in run.best]  # also who could not be judged, who may be the worst off
+    bound = worst_person_bound([int(values.get(name, 0)) for name in everybody], [name in values for name in everybody])
+    return {"bound": bound, "runs": 1, "runs_needed": runs_for_bound(len(everybody))}

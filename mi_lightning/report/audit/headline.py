@@ -31,7 +31,8 @@ def headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "run": worst["name"],
         "refused": None,
     }
-    return {"sentence": _sentence(worst, measured) + _unmeasured(len(runs) - len(measured))} | found
+    sentence = _sentence(worst, measured) + _unjudged(worst) + _unmeasured(len(runs) - len(measured))
+    return {"sentence": sentence} | found
 
 
 def is_above_controls(run: Mapping[str, Any]) -> bool:
@@ -63,6 +64,13 @@ def _sentence(worst: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -
     return (
         f"A recogniser that was trained on other people names {who}, more than guessing and the controls explain{best}"
     )
+
+
+def _unjudged(worst: Mapping[str, Any]) -> str:
+    """Say that a share is one of fewer people than were attacked."""
+    if (missing := worst["people"] - worst["judged"]) == 0:
+        return ""
+    return f"; {missing} of its {worst['people']} people could not be judged and are left out"
 
 
 def _unmeasured(count: int) -> str:

@@ -32,7 +32,7 @@ class Voices(Media):
     )
     terminal = (
         *("recognised_interval", "ceiling", "chance", "accepted_at_1_percent", "fools_model_only"),
-        *("evaluator_top1", "target_top1", "modulation_mean", "seconds"),
+        *("evaluator_top1", "modulation_mean", "seconds"),
     )
     caption = (
         "recognised: named first by a recogniser that never met these speakers (95% interval);\n"

@@ -76,7 +76,7 @@ def make_results(
         "package_versions": {"python": "3.11.7", "torch": "2.14.1", "mi-lightning": None},
         "config": None,
         "target": copy.deepcopy(TARGET) | {"access": access, "fingerprint": "cc" * 32, "defenses": list(defenses)},
-        "attack": copy.deepcopy(ATTACK) | {"run_digest": "dd" * 32},
+        "attack": copy.deepcopy(ATTACK),
         "summary": {"labels": people, "rows": people, "seconds": 0.5 * people},
         "per_label": per_label,
         "controls": {

@@ -31,6 +31,12 @@ def test_no_more_than_guessing_is_no_leak_that_was_shown(tmp_path, count):
     assert sentence.endswith("which does not show that there is none.")
 
 
+def test_a_share_of_some_says_of_how_many(tmp_path):
+    sentence = make_document(tmp_path, a=hits_of(9, 12) + [None] * 28)["headline"]["sentence"]
+    assert "names 75%" in sentence
+    assert sentence.endswith("; 28 of its 40 people could not be judged and are left out.")
+
+
 def test_a_control_that_does_as_well_is_no_leak_either(tmp_path):
     run = make_run("a", hits_of(20), controls={"prior_alone": 0.5})
     assert "no leak was shown" in headline_of(tmp_path, run)["sentence"]
