@@ -269,8 +269,11 @@ def test_audit(workplace):
     main(["audit", "--config", "audit/att_softmax.yaml"])
     output = workplace / yaml.safe_load((CONFIGS / "audit/att_softmax.yaml").read_text())["output"]
     assert (output / "report.html").is_file()
-    runs = sorted(path.parent.parent.name for path in output.rglob("results.json"))
+    runs = sorted(path.parent.parent.name for path in output.glob("*/version_0/results.json"))
     assert runs == ["att_softmax_gradient_descent", "att_softmax_mi_face"]
+    controls = sorted(path.parent.parent.name for path in output.glob("controls/*/version_0/results.json"))
+    assert controls == [f"{run}_untrained" for run in runs]
+    assert [run["name"] for run in json.loads((output / "audit.json").read_text())["runs"]] == runs
 
 
 @pytest.mark.parametrize("path", files("sweep"))

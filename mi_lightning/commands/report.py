@@ -7,6 +7,8 @@ from pathlib import Path
 from mi_lightning.commands.base import console
 from mi_lightning.errors import InputError
 from mi_lightning.report import build_report, summary_table
+from mi_lightning.report.audit import audit_document
+from mi_lightning.report.results import read_runs
 from mi_lightning.report.study import human_table, judge_by_people
 
 
@@ -31,7 +33,9 @@ def report(
         raise InputError("at least one run", "none", "runs")
     # before a page is written: what is wrong with the answers
     human = None if answers is None else judge_by_people(folders, answers, key)
-    build_report(folders, Path(output), title=title)
+    names, found = read_runs(folders)
+    audit = audit_document(title, names, found, folder=Path(output).parent)
+    build_report(folders, Path(output), title=title, names=names, audit=audit, human=human)
     screen = console()
     screen.print(summary_table(folders))
     if human is not None:

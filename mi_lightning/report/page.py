@@ -33,6 +33,7 @@ def build_report(
     names: Sequence[str] | None = None,
     audit: Mapping[str, Any] | None = None,
     made: str | None = None,
+    human: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write one HTML file that needs nothing else: the outcome, the people, the evidence, the settings.
 
@@ -46,6 +47,7 @@ def build_report(
         audit: Content of ``audit.json``, from which every figure over people comes: the headline, intervals, leaks,
             comparisons. Without it only what a run says of itself is shown, and the page says that it has no headline.
         made: When the page was made, as it is shown; when the audit was made if None, or now.
+        human: What human judges say (:func:`~mi_lightning.report.study.human_judgement`), if any were asked.
 
     Returns:
         ``output``.
@@ -56,12 +58,18 @@ def build_report(
     """
     names, found = read_runs(runs, names)
     output = Path(output)
-    write_atomically(output, render_report(names, found, title=title, audit=audit, made=made))
+    write_atomically(output, render_report(names, found, title=title, audit=audit, made=made, human=human))
     return output
 
 
 def render_report(
-    names: Sequence[str], runs: Sequence[RunResults], *, title: str, audit: Mapping[str, Any] | None, made: str | None
+    names: Sequence[str],
+    runs: Sequence[RunResults],
+    *,
+    title: str,
+    audit: Mapping[str, Any] | None,
+    made: str | None = None,
+    human: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as text; arguments as those of :func:`build_report`."""
     kinds = {run.media.kind for run in runs}
@@ -78,6 +86,7 @@ def render_report(
         against=against(told, runs),
         recognisers=recognisers(names, runs),
         annex=annex(audit, told, runs),
+        human=human,
         columns=columns_of(runs),
         rows=table_rows(names, runs),
         people=people(names, runs),

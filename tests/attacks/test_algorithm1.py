@@ -22,6 +22,7 @@ class Found:
     cost: float
     iteration: int
     reason: str
+    best: int
 
 
 def algorithm1(weight, bias, label, *, alpha, beta, gamma, lr, mu, aux=0.0, log_cost, patience) -> Found:
@@ -60,7 +61,7 @@ def algorithm1(weight, bias, label, *, alpha, beta, gamma, lr, mu, aux=0.0, log_
             reason = "max_iterations"
         if reason:
             best = int(np.argmin(costs))
-            return Found(images[best], costs[best], i, reason)
+            return Found(images[best], costs[best], i, reason, best)
     raise AssertionError("unreachable")
 
 
@@ -103,6 +104,7 @@ def test_same_as_the_transcription_row_by_row(invert, classifier, case, log_cost
     ]
     assert result.iterations.tolist() == [row.iteration for row in expected]
     assert list(result.stop_reason) == [row.reason for row in expected]
+    assert result.best_iteration.tolist() == [row.best for row in expected]
     np.testing.assert_allclose(result.cost, [row.cost for row in expected], rtol=1e-5, atol=1e-9)
     for image, row in zip(result.candidate.flatten(1).numpy(), expected, strict=True):
         np.testing.assert_allclose(image, row.image, atol=1e-9)

@@ -302,3 +302,37 @@ def test_the_cost_of_log_confidence_needs_no_lightning(classifier):
     result = Attack(cost=NegativeLogConfidence(), max_iterations=30).run(WhiteBox(classifier), labels=[3])
     assert result.name == ("3",)
     assert float(result.confidence) > 0.5
+
+
+class Steady(torch.nn.Module):
+    """Answers alike whatever it is asked: rounding until nothing is left does that."""
+
+    def forward(self, x):
+        return x.flatten(1).sum(1, keepdim=True) * torch.zeros(1, 3)
+
+
+def test_an_iterate_that_nothing_improved_on_is_where_the_row_began():
+    target = WhiteBox(Steady(), input_shape=(1, 4, 4), num_classes=3, output="logits")
+    result = Attack(space=noisy(), beta=5, max_iterations=30).run(target)
+    assert result.best_iteration.tolist() == [0, 0, 0]
+    assert result.target_sha256 == target.fingerprint()
+
+
+def test_the_iteration_of_the_best_iterate_does_not_depend_on_parts_and_reports(classifier):
+    settings = {"optimizer": adam, "beta": None, "gamma": None, "max_iterations": 25}
+    whole = Attack(space=noisy(), report_every=25, **settings).run(WhiteBox(classifier))
+    parts = Attack(space=noisy(), report_every=4, rows_at_once=2, **settings).run(WhiteBox(classifier))
+    assert (whole.best_iteration > 0).all()
+    assert torch.equal(whole.best_iteration, parts.best_iteration)
+    # the same attack that ends there has found the same
+    at = int(whole.best_iteration[0])
+    short = Attack(space=noisy(), **{**settings, "max_iterations": at}).run(WhiteBox(classifier), labels=[0])
+    assert int(short.best_iteration) == at
+    torch.testing.assert_close(short.reconstruction[0], whole.reconstruction[0])
+
+
+def test_windows_add_up_where_their_best_iterates_came_from(speakers):
+    space = SlidingWindows(duration=3 * CHUNK / 16000, stride=CHUNK)
+    result = Attack(space=space, beta=None, gamma=None, max_iterations=6, optimizer=adam).run(WhiteBox(speakers))
+    assert (result.best_iteration > 0).all()
+    assert (result.best_iteration <= result.iterations).all()

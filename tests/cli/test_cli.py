@@ -74,7 +74,7 @@ def test_fit_test_and_invert(run, study):
 
     code, out, err = invert(run, "--model.max_iterations", "30")
     assert code == 0, err
-    assert "top-1" in out
+    assert "recognised" in out
     folder = study / "lightning_logs/invert/soft_steps/version_0"
     names = {path.name for path in folder.iterdir()}
     assert {"results.json", "config.yaml", "per_label.csv", "reconstructions.npz", "reconstructions.png"} <= names
@@ -365,7 +365,7 @@ def test_what_was_found_before_a_target_failed_is_shown(query, tmp_path):
     assert "the target failed at query " in one_line(err)
     assert "ConnectionError: the server is gone" in err
     assert "version_0" in out
-    assert "top-1" in out
+    assert "recognised" in out
     assert "results: logs/x/version_0" in out
     results = json.loads((tmp_path / "logs/x/version_0/results.json").read_text())
     assert results["summary"]["stop_reasons"] == {"target_error": 4}

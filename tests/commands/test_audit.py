@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from mi_lightning.cli.main import main
 from mi_lightning.commands.audit import plan, tell
 from mi_lightning.errors import InputError
+from mi_lightning.lightning.callbacks.results import FRAMES
+from mi_lightning.report.pictures import to_pixels
 from tests.study import change, write
 
 
@@ -51,8 +54,11 @@ def test_from_nothing_to_a_report_and_again(untrained, capsys):
     second = capsys.readouterr().out
     assert second.count("reusing checkpoints/") == 2
     assert (untrained / "checkpoints/victim.ckpt").stat().st_mtime_ns == before
-    assert second.count("is finished already") == 2  # the attack and its control
-    assert [path.name for path in (untrained / "out/soft_steps").iterdir()] == ["version_0"]
+    assert second.count("is finished already") == 2  # the run and its control
+    assert not (untrained / "out/soft_steps/version_1").exists()
+    change("attack/steps.yaml", model__max_iterations=10)
+    main(["audit", "--config", "audit.yaml"])
+    assert (untrained / "out/soft_steps/version_1/results.json").is_file()
 
 
 def test_what_to_install_is_told_to_the_letter(capsys):
@@ -61,23 +67,70 @@ def test_what_to_install_is_told_to_the_letter(capsys):
     assert sentence in capsys.readouterr().out  # square brackets are no style
 
 
-def test_from_nothing_in_two_folders_it_is_the_same_but_for_times(untrained, tmp_path, monkeypatch):
-    found = []
-    for place in ("one", "two/deeper"):
-        shutil.copytree(untrained, tmp_path / "copies" / place, ignore=shutil.ignore_patterns("copies"))
-        monkeypatch.chdir(tmp_path / "copies" / place)
-        main(["audit", "--config", "audit.yaml"])
-        found.append(without_times(json.loads(Path("out/audit.json").read_text())))
-    assert found[0] == found[1]
-    assert str(tmp_path) not in json.dumps(found[0])
-    assert found[0]["hashes"]["soft_steps"]["target"]
+RECOGNISER = {"class_path": "mi_lightning.recognisers.Embedder", "init_args": {"network": "tests.study:pixels"}}
 
 
 def without_times(tree):
-    """Plain values without what says when and how long."""
+    """A tree of plain values without what depends on when and how fast it was made."""
     if isinstance(tree, dict):
         return {key: without_times(value) for key, value in tree.items() if key not in ("created", "seconds")}
     return [without_times(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def test_the_same_audit_in_two_folders_says_the_same(untrained, monkeypatch, tmp_path_factory):
+    change("target/soft.yaml", recogniser=RECOGNISER)
+    found = []
+    for _ in range(2):
+        folder = tmp_path_factory.mktemp("empty")
+        for name in ("audit.yaml", "faces", "data", "classifier", "target", "attack"):
+            source = untrained / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        monkeypatch.chdir(folder)
+        change("data/faces.yaml", init_args__root=str(folder / "faces"))
+        main(["audit", "--config", "audit.yaml"])
+        text = (folder / "out/audit.json").read_text()
+        assert str(folder) not in text
+        found.append(json.loads(text))
+        main(["verify", "out"])
+    assert found[0]["created"]
+    assert without_times(found[0]) == without_times(found[1])
+    run = found[0]["runs"][0]
+    assert run["test_error"] == 0  # it was asked
+    assert "4 people" in run["refused"]
+    assert run["recognised"] is None
+
+
+def test_an_audit_names_its_judge_and_goes_on_without(audit, capsys):
+    change("target/soft.yaml", recogniser=None)
+    main(["audit", "--config", "audit.yaml"])
+    assert "no recogniser was wanted" in capsys.readouterr().out
+    results = json.loads((audit / "out/soft_steps/version_0/results.json").read_text())
+    assert results["recogniser_missing"] == "no recogniser was wanted"
+    assert results["summary"]["verdicts"]["not_judged"] + results["summary"]["verdicts"]["attack_failed"] == 4
+    change("target/soft.yaml", recogniser=RECOGNISER)
+    main(["audit", "--config", "audit.yaml"])
+    results = json.loads((audit / "out/soft_steps/version_1/results.json").read_text())
+    assert results["recogniser"]["class"] == "mi_lightning.recognisers.Embedder"
+    assert results["summary"]["recognised"] is not None
+    assert results["ceiling"]["class_mean"]["recognised"] == 1
+    assert results["target"]["fingerprint"] not in (None, results["target"]["checkpoint_sha256"])
+    assert all(row["verdict_reason"] for row in results["per_label"])
+    with np.load(audit / "out/soft_steps/version_1/reconstructions.npz") as arrays:
+        assert "timeline" not in arrays  # one look only
+
+
+def test_what_was_found_is_kept_as_it_came(audit):
+    change("attack/steps.yaml", model__report_every=1)
+    main(["audit", "--config", "audit.yaml", "--controls", "[]"])
+    with np.load(audit / "out/soft_steps/version_0/reconstructions.npz") as arrays:
+        assert 2 <= len(arrays["timeline"]) <= FRAMES
+        assert arrays["timeline"].shape[1:] == (4, 8, 6)
+        assert arrays["timeline_iteration"][0] == 1
+        assert (np.diff(arrays["timeline_iteration"]) == np.diff(arrays["timeline_iteration"])[0]).all()
+        last = to_pixels(torch.from_numpy(arrays["reconstruction"]), (0.0, 1.0))
+        gap = np.abs(last.astype(int) - arrays["timeline"].astype(int)).mean((1, 2, 3))
+    assert gap[-1] < gap[0]  # it comes nearer to what is found
+    assert "iteration" in (audit / "out/report.html").read_text()
 
 
 def test_refit(audit, capsys):

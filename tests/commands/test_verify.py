@@ -160,7 +160,7 @@ def test_an_audit_is_computed_anew_with_its_page(audited, run):
     write_manifest(audited)
     (line, *others) = problems(audited)
     assert line.startswith("audit.json: runs[0].inside_top1 is 0.123, but what its runs hold gives ")
-    assert set(others) <= {"report.html is not the page of audit.json and its runs"}
+    assert set(others) <= {"report.html is not what audit.json and its runs give"}
     data["runs"][0]["folder"] = "../run"
     path.write_text(json.dumps(data))
     write_manifest(audited)
@@ -171,7 +171,7 @@ def test_an_edited_page_under_a_manifest_made_anew(audited):
     page = audited / "report.html"
     page.write_bytes(page.read_bytes().replace(b"An audit", b"An Audit", 1))
     write_manifest(audited)
-    assert problems(audited) == ["report.html is not the page of audit.json and its runs"]
+    assert problems(audited) == ["report.html is not what audit.json and its runs give"]
 
 
 # ------------------------------------------------------------------------------------------------ what does not

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,7 @@ class Audit:
 
     def page(self) -> str:
         """The page: a function of ``audit.json`` and the runs."""
-        made = datetime.fromisoformat(self.document["created"]).strftime("%d %B %Y, %H:%M UTC")
-        return render_report(self.names, self.runs, title=self.document["title"], audit=self.document, made=made)
+        return render_report(self.names, self.runs, title=self.document["title"], audit=self.document)
 
     def write(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Write the page, ``audit.json`` and what follows from it, and the manifest of the folder last.
