@@ -39,6 +39,9 @@ _NUMBERS = ("people", "judged", "seconds")
 #: What says nothing where the attack failed for every person.
 _OF_THE_ATTACK = (*OUTSIDE_SHARES, "leak", "worst_person")
 
+#: Shares that would be greater, had the attack not failed for some.
+_RISES = ("recognised", "accepted_at_1_percent", "accepted_at_0_1_percent")
+
 _BEFORE = "recognised"  # what must not be worse than before, beside the figures that have a bound
 _LEVEL = 0.95  # of the one-sided tests against the baseline
 _ROUNDING = 1e-9
@@ -73,7 +76,23 @@ class Limit:
         told = f"{name}: {self.figure} is {_show(self.figure, value)}"
         told += f", 95% interval up to {_show(self.figure, upper)}" if above else ""
         line = f"{told}: {'not above' if passed else 'above'} {_show(self.figure, self.bound)}"
+        if passed and (doubt := self._of_failed(run)):
+            return Outcome(str(self), name, self.figure, f"{name}: {doubt}", passed=False, measured=False)
         return Outcome(str(self), name, self.figure, line, passed)
+
+    def _of_failed(self, run: Mapping[str, Any]) -> str:
+        """Why a figure within its bound says nothing: the attack failed for people with whom it could lie above."""
+        failed = round((run.get("attack_failed") or 0.0) * run["people"])
+        if self.figure not in _RISES or not failed:
+            return ""
+        count = min(run["judged"], round(run[self.figure] * run["judged"]) + failed)
+        upper = exact_interval(count, run["judged"])[1]
+        if upper <= self.bound:
+            return ""
+        return (
+            f"{self.figure} could not be measured (the attack failed for {failed} of {run['people']} people, with whom "
+            f"its interval could reach {_show(self.figure, upper)})"
+        )
 
 
 @dataclass(frozen=True)

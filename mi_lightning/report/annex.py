@@ -10,7 +10,6 @@ from typing import Any
 from mi_lightning.attacks import literature
 from mi_lightning.report.overview import short
 from mi_lightning.report.results import RunResults
-from mi_lightning.report.settings import settings_digest
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def hashes(found: Sequence[Mapping[str, Any]], runs: Sequence[RunResults]) -> li
             "model, checkpoint": target.get("checkpoint_sha256"),
             "model, fingerprint": target.get("fingerprint"),
             "people (data)": data.get("sha256"),
-            "settings of attack and defenses": settings_digest(run),
+            "attack, configuration": run.attack_sha256,
             "inside evaluator, weights": evaluator.get("weights_sha256"),
         }
         recogniser = run.data.get("recogniser") or {}

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mi_lightning.checkpoint import plain_digest
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import one_line, read_json
@@ -52,6 +53,11 @@ class RunResults:
         """Numbers of the whole attack."""
         summary: Mapping[str, Any] = self.data["summary"]
         return summary
+
+    @property
+    def attack_sha256(self) -> str:
+        """Digest of the attack's configuration, every part of it: the same for the same attack, wherever it ran."""
+        return plain_digest(self.data["attack"])
 
     @property
     def best(self) -> list[Mapping[str, Any]]:

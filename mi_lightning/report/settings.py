@@ -6,15 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mi_lightning.checkpoint import plain_digest
 from mi_lightning.io import read_text
 from mi_lightning.report.formats import text
 from mi_lightning.report.results import RunResults
-
-
-def settings_digest(run: RunResults) -> str:
-    """SHA-256 of how a run attacked, every part with its settings, and of the defenses in between."""
-    return plain_digest({"attack": run.data["attack"], "defenses": run.data["target"].get("defenses")})
 
 
 def side_by_side(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -62,6 +62,12 @@ def test_from_nothing_to_a_report_and_again(untrained, capsys):
     assert (untrained / "out/soft_steps/version_1/results.json").is_file()
 
 
+def test_what_to_install_is_told_to_the_letter(capsys):
+    sentence = 'The headline is missing: pip install "mi-lightning[judges]".'
+    tell({"headline": {"sentence": sentence}, "runs": []})
+    assert sentence in capsys.readouterr().out  # square brackets are no style
+
+
 RECOGNISER = {"class_path": "mi_lightning.recognisers.Embedder", "init_args": {"network": "tests.study:pixels"}}
 
 
@@ -148,12 +154,6 @@ def test_what_was_found_is_kept_as_it_came(audit):
         gap = np.abs(last.astype(int) - arrays["timeline"].astype(int)).mean((1, 2, 3))
     assert gap[-1] < gap[0]  # it comes nearer to what is found
     assert "iteration" in (audit / "out/report.html").read_text()
-
-
-def test_what_to_install_is_told_to_the_letter(capsys):
-    sentence = 'The headline is missing: pip install "mi-lightning[judges]".'
-    tell({"headline": {"sentence": sentence}, "runs": []})
-    assert sentence in capsys.readouterr().out  # square brackets are no style
 
 
 def test_refit(audit, capsys):

@@ -130,6 +130,18 @@ def test_nothing_passes_for_want_of_an_attack(tmp_path):
     assert failed.passed
 
 
+def test_an_attack_that_failed_for_many_passes_no_gate_by_that(tmp_path):
+    # 2 of 40 were recognised, 30 attacks failed: had these worked, up to 32 could have been
+    run = make_run("a", hits_of(2), verdicts=["recognised"] * 2 + ["attack_failed"] * 30 + ["not_reconstructed"] * 8)
+    [outcome] = outcomes_of(tmp_path, "recognised=0.3", a=run)
+    assert (outcome.passed, outcome.measured) == (False, False)
+    assert "the attack failed for 30 of 40 people, with whom its interval could reach 90.9%" in outcome.line
+    # one that failed changes nothing where there is room
+    run = make_run("a", hits_of(2), verdicts=["recognised"] * 2 + ["attack_failed"] + ["not_reconstructed"] * 37)
+    [outcome] = outcomes_of(tmp_path, "recognised=0.3", a=run)
+    assert outcome.passed
+
+
 @pytest.mark.parametrize(
     ("gate", "message"),
     [

@@ -50,7 +50,7 @@ def test_module_is_asked_in_evaluation_mode_and_left_as_it_was():
 
 def test_module_that_fails_is_left_as_it_was():
     module = nn.Sequential(nn.Flatten(), nn.Linear(5, 4)).train()
-    with pytest.raises(RuntimeError, match="shapes"):
+    with pytest.raises(InputError, match="shapes"):
         Embedder(module).embed(X, value_range=(0, 1))
     assert module.training
 

@@ -61,7 +61,7 @@ def test_hashes_stand_once_with_the_runs_that_they_belong_to(run_folder):
     }
     assert rows["model, checkpoint", "ab" * 32] == ["a"]
     assert rows["model, checkpoint", "99" * 32] == ["b"]
-    assert [what for what, _ in rows].count("settings of attack and defenses") == 1  # both attacked alike
+    assert [what for what, _ in rows].count("attack, configuration") == 1  # both attacked alike
     assert rows["inside evaluator, weights", "cd"] == ["all"]
     assert rows["recogniser, resnet.dat", "ef" * 32] == ["all"]
     assert rows["people (data)", "not recorded"] == ["all"]

@@ -18,7 +18,6 @@ from mi_lightning.report.formats import plain
 from mi_lightning.report.results import RunResults
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA, AUDIT_SCHEMA_VERSION
 from mi_lightning.report.schema.check import problem
-from mi_lightning.report.settings import settings_digest
 from mi_lightning.stats import headline_refusal, holm, paired_test
 
 
@@ -130,12 +129,12 @@ def _judges(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[str, 
 def _hashes(run: RunResults) -> dict[str, Any]:
     """What was attacked, by what, on whose data, and who judged, by their digests.
 
-    Of weights and settings, not of the files that hold them: a checkpoint says how long the training took.
+    The target's is that of its weights: the file that they lie in also holds how long the training took.
     """
     target, data = run.data["target"], run.data.get("data") or {}
     return {
         "target": target.get("fingerprint"),
-        "attack": settings_digest(run),
+        "attack": run.attack_sha256,
         "data": data.get("sha256"),
         "evaluator": (run.data.get("evaluator") or {}).get("weights_sha256"),
         "recogniser": (run.data.get("recogniser") or {}).get("weights"),

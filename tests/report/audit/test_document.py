@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import pytest
 from scipy import stats
@@ -276,27 +277,15 @@ def test_judges_are_told_once_with_their_runs(document):
 
 
 def test_hashes_of_all_that_a_run_rests_on(document):
-    hashes = document["hashes"]["softmax"]
-    assert len(hashes.pop("attack")) == 64
-    assert hashes == {
+    attack = document["hashes"]["softmax"].pop("attack")
+    assert re.fullmatch("[0-9a-f]{64}", attack)
+    assert document["hashes"]["softmax"] == {
         "target": "cc" * 32,
         "data": "99" * 32,
         "evaluator": "ab" * 32,
         "recogniser": {"recogniser.dat": "ee" * 32},
     }
     assert document["hashes"]["voices"]["recogniser"] is None
-
-
-def test_the_digest_of_an_attack_is_that_of_all_settings_and_defenses(tmp_path):
-    def digest(run):
-        return audit_document("t", ["run"], [run], folder=tmp_path)["hashes"]["run"]["attack"]
-
-    run, same, other = (make_run(tmp_path / "run", hits_of(3)) for _ in range(3))
-    same.data["attack"] = dict(reversed(same.data["attack"].items()))
-    assert digest(run) == digest(same)
-    other.data["attack"]["max_iterations"] += 1
-    assert digest(run) != digest(other)
-    assert digest(run) != digest(make_run(tmp_path / "run", hits_of(3), defenses=[{"class": "Rounding"}]))
 
 
 def test_the_same_runs_give_the_same_document_wherever_they_lie(tmp_path):
