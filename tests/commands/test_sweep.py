@@ -96,7 +96,7 @@ def test_a_sweep_and_its_files(study, capsys, jobs_here):
 
     page = (study / "out/sweep.html").read_text()
     there = "by “adaptive” 100% are still identified by the inside evaluator there."
-    assert f"Judged by “naive” alone, step 0.02 looks safe; {there}" in page
+    assert f"Judged by “naive” alone, step 0.02 seems to protect; {there}" in page
     assert "not blocked" in page
     assert "step 0.02 the attack itself failed for 4 of 4 reconstructions, which says nothing about the defense" in page
     assert "The headline is missing" in page  # stand-ins are no faces that a recogniser knows

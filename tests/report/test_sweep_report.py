@@ -79,7 +79,7 @@ def test_an_attack_that_never_worked_says_nothing(plan):
 def test_what_looks_safe_by_one_attack_only(plan):
     naive, adaptive = line("a", plan, 0.9, 0.05, 0.0, 0.0), line("b", plan, 0.9, 0.8, 0.02, 0.0)
     assert contrasts(plan, [naive, adaptive]) == [
-        "Judged by “a” alone, step 0.1 looks safe; by “b” 80% are still recognised there."
+        "Judged by “a” alone, step 0.1 seems to protect; by “b” 80% are still recognised there."
     ]
     cost = "where the defense costs 1.0 points (0.0 to 5.0) of test accuracy."
     assert reading(plan, [naive, adaptive])[0].endswith(cost)

@@ -21,7 +21,7 @@ def reading(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the strengths that look safe by one attack and are not by another."""
+    """Name the strengths that one attack takes for protection and another does not."""
     said = []
     for line in series:
         figure, label = _figure(line), line["breakdown"]["below_at"]
@@ -36,7 +36,7 @@ def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]
         if there:
             name = max(there, key=lambda other: there[other])
             at = f"{plan.strength.title} {label}"
-            seems = f"Judged by “{line['name']}” alone, {at} looks safe"
+            seems = f"Judged by “{line['name']}” alone, {at} seems to protect"
             if not plan.defends:
                 seems = f"By “{line['name']}” under {show(plan.broken_below, 'share')} are {figure.done} at {at}"
             said.append(f"{seems}; by “{name}” {show(there[name], 'share')} are still {figure.done} there.")
