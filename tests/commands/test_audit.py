@@ -138,8 +138,6 @@ def test_an_audit_names_its_judge_and_goes_on_without(audit, capsys):
     assert results["ceiling"]["class_mean"]["recognised"] == 1
     assert results["target"]["fingerprint"] not in (None, results["target"]["checkpoint_sha256"])
     assert all(row["verdict_reason"] for row in results["per_label"])
-    with np.load(audit / "out/soft_steps/version_1/reconstructions.npz") as arrays:
-        assert "timeline" not in arrays  # one look only
 
 
 def test_what_was_found_is_kept_as_it_came(audit):
@@ -148,7 +146,7 @@ def test_what_was_found_is_kept_as_it_came(audit):
     with np.load(audit / "out/soft_steps/version_0/reconstructions.npz") as arrays:
         assert 2 <= len(arrays["timeline"]) <= FRAMES
         assert arrays["timeline"].shape[1:] == (4, 8, 6)
-        assert arrays["timeline_iteration"][0] == 1
+        assert arrays["timeline_iteration"][0] == 0  # where it began
         assert (np.diff(arrays["timeline_iteration"]) == np.diff(arrays["timeline_iteration"])[0]).all()
         last = to_pixels(torch.from_numpy(arrays["reconstruction"]), (0.0, 1.0))
         gap = np.abs(last.astype(int) - arrays["timeline"].astype(int)).mean((1, 2, 3))

@@ -50,6 +50,7 @@ class ResultsWriter(InversionCallback):
     def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
         """Begin a new timeline."""
         self._frames, self._stride, self._seen = [], 1, 0
+        self._keep(trainer, inversion, 0)
 
     def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
         """Keep what has been found so far, as it looks: at most :data:`FRAMES` times, evenly over the iterations.
@@ -57,7 +58,11 @@ class ResultsWriter(InversionCallback):
         Of an attack that runs in parts or on several devices nothing is kept: nowhere is everybody there at once.
         """
         self._seen += 1
-        if trainer.world_size > 1 or inversion.engine.parts > 1 or (self._seen - 1) % self._stride:
+        if self._seen % self._stride == 0:
+            self._keep(trainer, inversion, report.iteration)
+
+    def _keep(self, trainer: Trainer, inversion: Attacking, iteration: int) -> None:
+        if trainer.world_size > 1 or inversion.engine.parts > 1:
             return
         found, target = inversion.progress(), inversion.target
         modality = modality_of(target.input_shape, target.input_range)
@@ -66,7 +71,7 @@ class ResultsWriter(InversionCallback):
         shown = media(modality.kind).pixels(found.reconstruction[best_rows(found)], modality)
         if shown is None:
             return
-        self._frames.append((report.iteration, found.label[best_rows(found)].tolist(), shown))
+        self._frames.append((iteration, found.label[best_rows(found)].tolist(), shown))
         if len(self._frames) > FRAMES:
             self._frames, self._stride = self._frames[::2], self._stride * 2
 

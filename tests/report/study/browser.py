@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -156,10 +157,16 @@ def chromium(folder: Path) -> Iterator[Browser]:
     flags = "--headless=new --remote-debugging-pipe --no-sandbox --disable-gpu --no-first-run --disable-dev-shm-usage"
     quiet = "--disable-background-networking --disable-component-update --disable-sync --no-default-browser-check"
     profile = f"--user-data-dir={folder / 'profile'}"
-    # the protocol's pipes are the file descriptors 3 and 4; above 9 while they are put there
-    high = [os.dup2(each, 20 + place) for place, each in enumerate((theirs_read, theirs_write))]
+    # the protocol's pipes are the file descriptors 3 and 4; free ones above 9 while they are put there
+    high = [fcntl.fcntl(each, fcntl.F_DUPFD, 20) for each in (theirs_read, theirs_write)]
     process = subprocess.Popen(
-        ["/bin/bash", "-c", f'exec "$0" {flags} {quiet} "$1" 3<&20 4>&21 20<&- 21>&-', CHROMIUM, profile],
+        [
+            "/bin/bash",
+            "-c",
+            f'exec "$0" {flags} {quiet} "$1" 3<&{high[0]} 4>&{high[1]} {high[0]}<&- {high[1]}>&-',
+            CHROMIUM,
+            profile,
+        ],
         pass_fds=high,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
