@@ -261,9 +261,10 @@ def test_damaged_runs_are_run_again(study, jobs_here):
 
 def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
     """The whole of it: a process that is interrupted between two runs, and one that goes on."""
-    Path("sweep.yaml").write_text(
-        yaml.safe_dump({"output": "out", "attacks": NAIVE, "grid": STRENGTHS, "title": "x", "jobs": 1})
-    )
+    values = ["none", *(round(0.01 * step, 2) for step in range(1, 10))]  # so many that it cannot be over too soon
+    grid = {"r": {**STRENGTHS["r"], "values": values}}
+    settings = {"output": "out", "attacks": NAIVE, "grid": grid, "title": "x", "jobs": 1}
+    Path("sweep.yaml").write_text(yaml.safe_dump(settings))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "mi_lightning", "sweep", "--config", "sweep.yaml"],
@@ -280,12 +281,12 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
     assert process.returncode == 130, (out, err)
     assert "Traceback" not in err
     before = finished(study)
-    assert 1 <= len(before) < 3, out
-    assert f"stopped after {len(before)} of 3 runs" in out
+    assert 1 <= len(before) < len(values), out
+    assert f"stopped after {len(before)} of {len(values)} runs" in out
     main(["sweep", "--config", "sweep.yaml"])
-    assert len(jobs_here.done) == 3 - len(before)
+    assert len(jobs_here.done) == len(values) - len(before)
     after = finished(study)
-    assert len(after) == 3
+    assert len(after) == len(values)
     assert {name: after[name] for name in before} == before
 
 
