@@ -272,6 +272,8 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # who starts these tests in the background of a shell has Ctrl-C ignored, and a child inherits that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 180
     while len(finished(study)) < 1 and process.poll() is None and time.monotonic() < deadline:
