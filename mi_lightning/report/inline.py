@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 
 from PIL import Image
 from torch import Tensor
@@ -12,6 +13,8 @@ from mi_lightning.audio.compressed import MP3_RATES, mp3
 from mi_lightning.audio.files import wav
 from mi_lightning.errors import MIError
 from mi_lightning.report.pictures import Pixels
+
+_log = logging.getLogger(__name__)
 
 _PLAYED = 2.0  # seconds inside a page: whole waveforms are in the files
 _QUALITY = 55  # of WebP: spectrograms and snapshots are looked at, never measured
@@ -27,8 +30,8 @@ def sound_uri(samples: Tensor, rate: int) -> str:
     if rate in MP3_RATES:
         try:
             return _uri("audio/mpeg", mp3(_played(samples, rate), rate))
-        except MIError:  # no soundfile: a page that is larger is better than none
-            pass
+        except MIError as error:  # no soundfile: a page that is larger is better than none
+            _log.debug("a sound is kept as WAV: %s", error)
     return wav_uri(samples, rate)
 
 

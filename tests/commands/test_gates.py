@@ -324,6 +324,11 @@ def test_everything_is_written_before_a_gate_falls(audit, capsys):
 
 def test_gates_that_hold_end_with_status_0(audit):
     main(["audit", "--config", "audit.yaml", "--fail-above", "seconds=1000", "--fail_above=people=4"])
+    gates = json.loads((audit / "out/audit.json").read_text())["gates"]
+    assert [(gate["figure"], gate["passed"], gate["measured"]) for gate in gates] == [
+        ("seconds", True, True),
+        ("people", True, True),
+    ]
 
 
 @pytest.mark.parametrize(

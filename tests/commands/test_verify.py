@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -293,7 +294,10 @@ def test_figures_that_rest_on_their_digest_are_counted(run, capsys):
 def test_a_run_without_a_judge(study):
     flags = ["--model.classifier_ckpt", "checkpoints/victim.ckpt", "--model.max_iterations", "10"]
     main(["invert", *flags])
-    verify("lightning_logs/invert/default/version_0")
+    folder = Path("lightning_logs/invert/default/version_0")
+    verify(str(folder))  # raises where something does not hold
+    assert check_run(folder).problems == []
+    assert check_run(folder).figures > 0
 
 
 def test_figures_of_verdicts():
