@@ -14,6 +14,7 @@ _JUDGES = (
     ("evaluator_top1", "inside evaluator"),
     ("identification_top1", "inside evaluator"),
 )
+_KNOWS = 0.5  # share of real test samples that a target has to name right for an attack on it to say anything
 _SURE = 0.001  # a control this unlikely to come from guessing is reported as a failure of the measurement
 _DOUBT = 0.01  # an outcome more likely than this under guessing is reported as no finding
 
@@ -103,6 +104,13 @@ def warnings(run: RunResults) -> list[str]:
     """Say what a reader has to know before the numbers of a run are believed."""
     people, chance = int(run.summary["labels"]), run.data.get("chance") or {}
     found = []
+    accuracy = run.data["target"].get("test_accuracy")
+    if accuracy is None or accuracy < _KNOWS:
+        known = "is not known" if accuracy is None else f"is only {show(accuracy, 'share')}"
+        found.append(
+            f"The share of real test samples that the target names right {known}. Weights that were not loaded, "
+            "another preprocessing or labels in another order look like a model that gives nothing away: see there."
+        )
     for control, numbers in (run.data.get("controls") or {}).items():
         if control == _CEILING or control in _EXPECTED:
             continue

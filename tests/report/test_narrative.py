@@ -88,3 +88,13 @@ def test_tail_of_the_binomial():
     assert _tail(0, 10, 0.3) == pytest.approx(1)
     assert _tail(10, 10, 0.5) == pytest.approx(2**-10)
     assert _tail(2, 3, 0.5) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("accuracy", "told"), [(None, "is not known"), (0.025, "is only 2.5%"), (0.5, "")])
+def test_a_target_that_does_not_know_the_people_is_not_taken_for_one_that_keeps_them(run_folder, accuracy, told):
+    def change(data):
+        data["target"]["test_accuracy"] = accuracy
+
+    said = " ".join(warnings(read_results(edit(run_folder(), change))))
+    assert ("labels in another order" in said) == bool(told)
+    assert told in said
