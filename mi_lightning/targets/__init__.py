@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mi_lightning.targets.base import QueryBudgetError, QueryLedger, Target, TargetError
+from mi_lightning.targets.base import Target, TargetError
 from mi_lightning.targets.black_box import BlackBox, NumpyFunction
 from mi_lightning.targets.label_only import LabelOnly
+from mi_lightning.targets.ledger import QueryBudgetError, QueryLedger
 from mi_lightning.targets.white_box import WhiteBox
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -86,6 +86,23 @@ class Defense(Target):
         with torch.no_grad():
             shown = self.defend(p)
         return pass_back(shown, p, self.share)
+
+    def verify(self, x: Tensor) -> Tensor:
+        """Ask what is behind: whether a target knows somebody is not a question to its defenses."""
+        return self._behind.verify(x)
+
+    def adopt_names(self, names: Sequence[str]) -> None:
+        """Let what is behind take over the names."""
+        self._behind.adopt_names(names)
+        self.class_names, self.names_from, self._order = (
+            self._behind.class_names,
+            self._behind.names_from,
+            self._behind._order,
+        )
+
+    def check_answers(self) -> None:
+        """Let what is behind look back."""
+        self._behind.check_answers()
 
     def release_log(self, x: Tensor) -> Tensor:
         """Return the logarithm of the defended confidences, shape (N, C), in nats.
