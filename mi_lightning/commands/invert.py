@@ -12,6 +12,8 @@ from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import summary_table
 from mi_lightning.report.manifest import write_manifest
+from mi_lightning.report.results import read_results
+from mi_lightning.report.verification import verification_of
 
 _PRECISIONS = ("32-true", "64-true")
 
@@ -60,4 +62,17 @@ def show_run(folder: Path) -> None:
     if (folder / "results.json").is_file():
         screen = console()
         screen.print(summary_table([folder]))
+        tell_verification(folder)
         screen.print(f"results: {folder}")
+
+
+def tell_verification(folder: Path, name: str = "") -> None:
+    """Print whether the target of a run was shown to know the people.
+
+    Args:
+        folder: Folder of the run.
+        name: What to call it.
+    """
+    found = verification_of(read_results(folder).data.get("verification"))
+    style = {"bad": "bold red", "note": "yellow", "grey": "dim"}.get(found.style, "")
+    console().print(f"{name}{': ' if name else ''}{found.title} {found.text}", style=style, markup=False)

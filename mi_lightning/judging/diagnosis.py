@@ -218,7 +218,7 @@ def looks_like_two_softmaxes(answers: Answers) -> str | None:
     most = float(answers.confidence.max())
     return (
         f"softmax seems to be applied twice (no confidence is above {most:.1%}; without the second softmax "
-        f"they are {float(top.median()):.0%} in the median): take the softmax out of the model, or say that it answers with "
+        f"they are {float(top.median()):.0%} in the median): take the softmax out of the model, or say that it gives "
         "probabilities (output: probabilities)"
     )
 
