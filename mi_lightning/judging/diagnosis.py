@@ -94,13 +94,24 @@ def ask(target: Target, x: Tensor, label: Tensor, names: tuple[str, ...]) -> Ans
     return Answers(confidence, label.cpu(), names, target.columns)
 
 
-def looks_like(target: Target, references: PersonDataModule, answers: Answers) -> str:
-    """Say what the answers look like, by measurement where one is possible, and else what to check."""
-    known = target.fingerprint() is not None  # then it is here, and to ask it costs nothing
+def explain(
+    target: Target, references: PersonDataModule, answers: Answers, *, inputs: bool = True
+) -> Explanation | None:
+    """Look for what makes the answers right, clearly and without chance: another order of the labels, another input.
+
+    Args:
+        target: What answered.
+        references: The people; set up.
+        answers: What it said of some of them.
+        inputs: Whether to ask about other inputs: of a target whose weights are known alone, since of others each
+            query may have a price.
+
+    Returns:
+        The one that makes more of them right; None if nothing does.
+    """
+    known = inputs and target.fingerprint() is not None
     found = [looks_like_order(answers), looks_like_another_input(target, references, answers) if known else None]
-    if best := max((each for each in found if each is not None), key=lambda each: each.accuracy, default=None):
-        return best.text
-    return looks_like_two_softmaxes(answers) or _what_to_check(answers, references.modality.kind)
+    return max((each for each in found if each is not None), key=lambda each: each.accuracy, default=None)
 
 
 # ------------------------------------------------------------------------------------------------ labels
@@ -114,7 +125,7 @@ def looks_like_order(answers: Answers) -> Explanation | None:
     gives holds for the other half.
     """
     n, classes = answers.confidence.shape
-    if not n or len(answers.names) != classes:
+    if not n or len(answers.names) != classes or answers.accuracy > 1 - _BETTER:
         return None
     columns = torch.arange(classes) if answers.columns is None else answers.columns
     said = columns[answers.said]  # as the model has them: that is the order that can be written down
@@ -229,10 +240,7 @@ Change = tuple[str, Callable[[Tensor], Tensor]]
 
 
 def looks_like_another_input(target: Target, references: PersonDataModule, answers: Answers) -> Explanation | None:
-    """Ask about the same samples in other ranges, other orders of their numbers, or at other rates.
-
-    Only for targets whose weights are known: of others each query may have a price.
-    """
+    """Ask about the samples in other ranges, other orders of their numbers, or at other rates."""
     x, y = references.test_x, references.test_y
     if not len(y):
         x, y = references.train_x, references.train_y
@@ -287,8 +295,10 @@ def _faster(x: Tensor, times: float) -> Tensor:
     return played.repeat(1, 1, -(-x.shape[-1] // played.shape[-1]))[..., : x.shape[-1]]
 
 
-def _what_to_check(answers: Answers, kind: Kind) -> str:
-    """What to look at where nothing explains the answers."""
+def what_to_check(answers: Answers, kind: Kind) -> str:
+    """Say what to look at where nothing explains the answers."""
+    if twice := looks_like_two_softmaxes(answers):
+        return twice
     name, count = Counter(answers.said.tolist()).most_common(1)[0]
     share = count / len(answers.label)
     sound = ", the sample rate" if kind == "sound" else ""

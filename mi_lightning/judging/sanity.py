@@ -11,7 +11,14 @@ import torch
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
-from mi_lightning.judging.diagnosis import Answers, ask, looks_like, looks_like_order, looks_like_two_softmaxes
+from mi_lightning.judging.diagnosis import (
+    Answers,
+    ask,
+    explain,
+    looks_like_order,
+    looks_like_two_softmaxes,
+    what_to_check,
+)
 from mi_lightning.judging.inside import features_and_logits
 from mi_lightning.stats import tail_of_guessing
 from mi_lightning.targets.base import Target
@@ -113,8 +120,8 @@ def check_target(
         samples: Most samples of a part that are asked, dealt out evenly over the people; all if None.
 
     Raises:
-        InputError: If it names no more right than guessing explains, or far more under another order of the labels. The
-            error says what that looks like.
+        InputError: If it names no more right than guessing explains, or clearly more under another order of the labels
+            or of another input. The error says what it looks like.
         TargetError: If its answers are no confidences.
     """
     if samples is not None and samples < 1:
@@ -195,23 +202,19 @@ def _verdict(
     if not found.enough:
         n = len(found.answers.label)
         return "not_verified", f"{n} samples are too few to tell who knows {target.num_classes} people", ""
-    accuracy = found.answers.accuracy
-    if not found.above or looks_like_order(found.answers) is not None:
-        return "unverified", _share(found), looks_like(target, references, found.answers)
-    if (twice := looks_like_two_softmaxes(found.answers)) is not None:
+    answers, accuracy = found.answers, found.answers.accuracy
+    low = accuracy < (KNOWS if recorded is None else recorded - DROP)
+    cause = explain(target, references, answers, inputs=low or not found.above)
+    if cause is not None:
+        return "unverified", _share(found), cause.text
+    if not found.above:
+        return "unverified", _share(found), what_to_check(answers, references.modality.kind)
+    if (twice := looks_like_two_softmaxes(answers)) is not None:
         return "warned", _share(found), twice
-    if recorded is None:
-        if accuracy >= KNOWS:
-            return "verified", "", ""
-        return (
-            "warned",
-            f"{_share(found)}, and nothing is recorded of it",
-            looks_like(target, references, found.answers),
-        )
-    if accuracy >= recorded - DROP:
+    if not low:
         return "verified", "", ""
-    reason = f"{_share(found)}, and its checkpoint recorded {recorded:.1%}"
-    return "warned", reason, looks_like(target, references, found.answers)
+    why = "nothing is recorded of it" if recorded is None else f"its checkpoint recorded {recorded:.1%}"
+    return "warned", f"{_share(found)}, and {why}", what_to_check(answers, references.modality.kind)
 
 
 def _share(found: _Measured) -> str:
