@@ -207,8 +207,8 @@ def test_what_was_saved_is_not_changed_by_who_goes_on_from_it(classifier):
     engine = running(classifier)[0]
     engine.load_state_dict(saved)
     list(engine.run(None, 3))
-    for name, value in saved["step"]["optimizer"][0].items():
-        assert torch.equal(value, before["step"]["optimizer"][0][name]), name
+    for name, value in saved["engine"]["step"]["optimizer"][0].items():
+        assert torch.equal(value, before["engine"]["step"]["optimizer"][0][name]), name
 
 
 def test_the_last_question_is_not_asked_again_by_who_check_it_goes_on(classifier):
