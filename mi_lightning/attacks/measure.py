@@ -125,11 +125,9 @@ def measure(core: Engine, rows: Rows) -> Measurement | None:
     Returns:
         What an iteration takes; None where the target failed, or not even these rows fit.
     """
-    found = []
     try:
         with leaving_no_trace(core):
-            for count in (1, 2):
-                found.append(_one(core, _first(rows, count)))
+            found = [_one(core, _first(rows, count)) for count in (1, 2)]
     except (TargetError, RuntimeError, MemoryError) as error:
         if not isinstance(error, TargetError) and not is_out_of_memory(error):
             raise
