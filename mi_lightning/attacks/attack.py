@@ -145,6 +145,8 @@ class Attack:
             )
         problem = Problem(target, self.space, self.cost, self.priors, self.transforms)
         projections = [*self.projections, *(part for part in parts if isinstance(part, Projection))]
+        if isinstance(self.step, GradientStep) and self.step.gradient_filter is not None:
+            self.step.gradient_filter.check(problem.candidate_shape)
         for projection in projections:
             projection.bind(problem)
         self.selection.bind(problem)
