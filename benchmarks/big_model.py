@@ -21,6 +21,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mi_lightning.attacks.costs import NegativeLogConfidence
+from mi_lightning.attacks.filters import UnitRMS
 from mi_lightning.data.base import Batch, PersonDataModule
 from mi_lightning.lightning.callbacks import ResultsWriter, WholeProgress
 from mi_lightning.lightning.module import Inversion
@@ -113,7 +115,8 @@ def main() -> None:
     shape = (3, given.side, given.side)
     data = DrawnPeople(given.people, shape)
     target = WhiteBox(resnet18(given.people), input_shape=shape, class_names=data.class_names)
-    inversion = Inversion(target=target, max_iterations=given.iterations, report_every=1)
+    steps = {"cost": NegativeLogConfidence(), "gradient_filter": UnitRMS()}  # they move also where a net is unsure
+    inversion = Inversion(target=target, max_iterations=given.iterations, report_every=1, **steps)
     trainer = InversionTrainer(
         accelerator="cpu",
         logger=CSVLogger(given.folder, name="resnet18"),

@@ -244,6 +244,7 @@ class Sliding(Wrapper):
             iterations=torch.stack([part.iterations for part in self._windows]).sum(0),
             seconds=torch.stack([part.seconds for part in self._windows]).sum(0),
             best_iteration=torch.stack([part.best_iteration for part in self._windows]).sum(0),
+            same_answers=torch.stack([part.same_answers for part in self._windows]).all(0),
         )
         if not over and whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
             with engine.keep_what_was_found():

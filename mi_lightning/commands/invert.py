@@ -8,9 +8,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from mi_lightning.commands.base import console
 from mi_lightning.errors import InputError
+from mi_lightning.judging.verdicts import no_difference
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
-from mi_lightning.report import summary_table
+from mi_lightning.report import read_results, summary_table
 from mi_lightning.report.manifest import write_manifest
 
 _PRECISIONS = ("32-true", "64-true")
@@ -51,6 +52,20 @@ def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = Fals
         raise KeyboardInterrupt
 
 
+def unchanged(folder: Path) -> str | None:
+    """Say for how many rows of a run all answers were the same; None if there are none.
+
+    Args:
+        folder: Folder of the run.
+    """
+    rows = read_results(folder).data["per_label"]
+    deaf = [row for row in rows if row.get("same_answers")]
+    if not deaf:
+        return None
+    said = no_difference(max(row["queries"] for row in deaf))
+    return f"{len(deaf)} of {len(rows)} rows: {said}; it says nothing of what the model gives away"
+
+
 def show_run(folder: Path) -> None:
     """Print the summary of one run as a table, and where its files are.
 
@@ -60,4 +75,6 @@ def show_run(folder: Path) -> None:
     if (folder / "results.json").is_file():
         screen = console()
         screen.print(summary_table([folder]))
+        if said := unchanged(folder):
+            screen.print(said, style="bold")
         screen.print(f"results: {folder}")

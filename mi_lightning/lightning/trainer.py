@@ -78,8 +78,7 @@ class InversionTrainer(Trainer):
         self.judge = self._make_judge(model, datamodule, evaluator_ckpt, recogniser)
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "default_root_dir")
-        self.fit_loop.max_epochs = 1  # the iterations of the attack are one pass over its blocks
-        with stop_on_interrupt(model), warnings.catch_warnings():
+        with self._loop_of_its_own(), stop_on_interrupt(model), warnings.catch_warnings():
             # the classifier is frozen and in evaluation mode on purpose
             warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode")
             self.fit(model)
@@ -88,6 +87,21 @@ class InversionTrainer(Trainer):
         if not model.has_result:
             raise MIError("the attack ended before its first iteration, by a limit of the trainer (--trainer.max_time)")
         return model.result
+
+    @contextmanager
+    def _loop_of_its_own(self) -> Iterator[None]:
+        """Let an attack count its epochs and steps for itself: a fit before it has counted, and one after it will."""
+        fits = self.fit_loop
+        steps = {"min_steps": fits.min_steps, "max_steps": fits.max_steps}
+        # the iterations of the attack are one pass over its reports
+        self.fit_loop = type(fits)(self, min_epochs=None, max_epochs=1)
+        self.fit_loop.epoch_loop = type(fits.epoch_loop)(self, **steps)
+        self.should_stop = False
+        try:
+            yield
+        finally:
+            self.fit_loop = fits
+            self.should_stop = False
 
     def _make_judge(
         self, model: Inversion, datamodule: PersonDataModule | None, evaluator_ckpt: str | None, recogniser: Choice

@@ -118,6 +118,8 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
         "stop_reason": list(result.stop_reason),
         "queries": result.queries.tolist(),
         "seconds": result.seconds.tolist(),
+        # said only where there is something to say
+        **({"same_answers": result.same_answers.tolist()} if bool(result.same_answers.any()) else {}),
         "best_iteration": [None if at < 0 else at for at in result.best_iteration.tolist()],
         "verdict": [verdicts[row].kind if verdicts and row in best else None for row in rows],
         "verdict_reason": [verdicts[row].reason if verdicts and row in best else None for row in rows],
