@@ -7,24 +7,20 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from mi_lightning.commands.base import console
-from mi_lightning.errors import InputError
 from mi_lightning.judging.verdicts import no_difference
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import read_results, summary_table
 from mi_lightning.report.manifest import write_manifest
 
-_PRECISIONS = ("32-true", "64-true")
-
 
 def before(trainer: InversionTrainer) -> None:
     """Refuse what no attack can do.
 
     Raises:
-        InputError: If numbers are to be short: candidates move by less than 16 bits can tell apart.
+        InputError: If a flag of the trainer means nothing to an attack, or would spoil it.
     """
-    if trainer.precision not in _PRECISIONS:
-        raise InputError("precision 32-true for an attack", trainer.precision, "trainer.precision")
+    trainer.check_flags()
 
 
 def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = False) -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Literal
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 from mi_lightning.attacks.projections.vocoder import Vocoder
 from mi_lightning.attacks.result import InversionResult
@@ -29,6 +30,8 @@ from mi_lightning.recognisers import Recogniser
 from mi_lightning.targets.white_box import WhiteBox
 
 strategies.register()
+
+_PRECISIONS = ("32-true", "64-true")
 
 
 class InversionTrainer(Trainer):
@@ -72,6 +75,7 @@ class InversionTrainer(Trainer):
             MIError: If a checkpoint or the recogniser cannot be used or the output folder cannot be written.
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
+        self.check_flags()
         model.stop_requested = False
         model.preflight(callbacks_of(self))  # before any file is written
         self._check_devices(model)  # before any process is started
@@ -87,6 +91,27 @@ class InversionTrainer(Trainer):
         if not model.has_result:
             raise MIError("the attack ended before its first iteration, by a limit of the trainer (--trainer.max_time)")
         return model.result
+
+    def check_flags(self) -> None:
+        """Refuse flags of the trainer that mean nothing to an attack, or would spoil it.
+
+        Raises:
+            InputError: If numbers are to be short (candidates move by less than 16 bits can tell apart), gradients are
+                to be clipped or gathered over batches (an attack has a filter for the one, and no batches), or a
+                strategy cuts the model into pieces.
+        """
+        if self.precision not in _PRECISIONS:
+            expected = "precision 32-true or 64-true for an attack, whose steps 16 bits cannot tell apart"
+            raise InputError(expected, self.precision, field="precision")
+        if self.gradient_clip_val:
+            expected = "no gradient_clip_val for an attack, whose gradient_filter acts on gradients"
+            raise InputError(expected, self.gradient_clip_val, field="gradient_clip_val")
+        if self.accumulate_grad_batches != 1:
+            got = self.accumulate_grad_batches
+            raise InputError("accumulate_grad_batches 1 for an attack", got, field="accumulate_grad_batches")
+        if isinstance(self.strategy, DeepSpeedStrategy | FSDPStrategy | ModelParallelStrategy):
+            expected = "strategy auto or row_shard for an attack, which needs the whole model on each device"
+            raise InputError(expected, type(self.strategy).__name__, field="strategy")
 
     @contextmanager
     def _loop_of_its_own(self) -> Iterator[None]:
