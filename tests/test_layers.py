@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "mi_lightning"
 
 #: From the lowest to the highest; a line is one layer, whose parts know nothing of each other.
 LAYERS = (
-    ("errors", "io", "checkpoint", "extras", "workers"),
+    ("errors", "io", "checkpoint", "extras", "memory", "workers"),
     ("nn", "audio"),
     ("stats",),
     ("recognisers",),
@@ -28,7 +28,7 @@ LAYERS = (
     ("attacks.costs", "attacks.priors"),
     ("attacks.estimators", "attacks.projections"),
     ("attacks.steps",),
-    ("attacks.findings", "attacks.engine", "attacks.wrappers"),
+    ("attacks.findings", "attacks.engine", "attacks.measure", "attacks.wrappers", "attacks.in_parts"),
     ("attacks.attack", "attacks.literature"),
     ("attacks",),
     ("judging",),
@@ -44,7 +44,7 @@ TOGETHER = (
     set(LAYERS[0]),
     {"nn", "audio"},
     {"attacks.problem", "attacks.rows", "attacks.stopping", "attacks.selection", "attacks.result"},
-    {"attacks.findings", "attacks.engine", "attacks.wrappers"},
+    {"attacks.findings", "attacks.engine", "attacks.measure", "attacks.wrappers", "attacks.in_parts"},
     {"attacks.attack", "attacks.literature"},
     {"__init__", "__main__"},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol, cast
 
 import numpy as np
@@ -96,8 +97,15 @@ class Problem(nn.Module):
         self.iteration = 0
         #: Where candidates lie: with the target's weights, if it shows any.
         self.device = next((parameter.device for parameter in target.parameters()), torch.device("cpu"))
+        for prior in self.priors:
+            prior.check(self.candidate_shape if prior.sees == "candidate" else target.input_shape)
         if transforms:
             self.try_transforms(transforms, "transforms")
+
+    @cached_property
+    def candidate_shape(self) -> tuple[int, ...]:
+        """Shape of one candidate."""
+        return tuple(self.space.initial(Rows.grid([0], 1, seed=0)).shape[1:])
 
     @property
     def bounds(self) -> tuple[float, float] | None:

@@ -120,13 +120,16 @@ class RowState:
         best_z: Candidate that the selection ranks first so far; with ``best_score``, ``best_total`` and
             ``best_identity_loss``, each of shape (R,).
         best_iteration: Iteration that it came from, shape (R,), int64: 0 is x_0, -1 none yet.
+        least_answer: Least identity loss of all that was asked for by queries, shape (R,); with ``greatest_answer`` it
+            tells rows whose answers never changed. Infinite where nobody looked.
         iteration: Number of the iteration that is running, or has just run; 0 is x_0.
         evaluated: Number of the last iterate that was evaluated; -1 before x_0 was.
     """
 
     __slots__ = (
         "active", "best_identity_loss", "best_iteration", "best_score", "best_total", "best_z", "evaluated", "gradient",
-        "identity_loss", "index", "iteration", "label", "rows", "stop_code", "stop_iteration", "total", "z",
+        "greatest_answer", "identity_loss", "index", "iteration", "label", "least_answer", "rows", "stop_code",
+        "stop_iteration", "total", "z",
     )  # fmt: skip
 
     def __init__(self, rows: Rows, z: Tensor) -> None:
@@ -141,6 +144,7 @@ class RowState:
         self.total = self.identity_loss = self.best_score = infinite
         self.best_total = self.best_identity_loss = infinite
         self.best_z, self.gradient = z.clone(), None
+        self.least_answer, self.greatest_answer = infinite.clone(), -infinite
         self.iteration, self.evaluated = 0, -1
 
     gradient: Tensor | None
@@ -169,6 +173,22 @@ class RowState:
         copy_rows_(self.best_z, z, improved)
         self.evaluated = self.iteration
         self.stop(self.total.isfinite().logical_not_(), "diverged")
+
+    def hear(self, answers: Tensor, where: slice) -> None:
+        """Look at what the target says: whether it ever changes.
+
+        Args:
+            answers: Identity losses, shape (r, ...).
+            where: Which r rows of the batch they belong to.
+        """
+        least, greatest = answers.flatten(1).aminmax(dim=1)
+        self.least_answer[where] = torch.minimum(self.least_answer[where], least.to(self.least_answer))
+        self.greatest_answer[where] = torch.maximum(self.greatest_answer[where], greatest.to(self.greatest_answer))
+
+    @property
+    def same_answers(self) -> Tensor:
+        """Rows whose answers never changed, shape (R,), bool."""
+        return self.least_answer == self.greatest_answer
 
     def stop(self, mask: Tensor | None, reason: str) -> None:
         """Stop rows at the present iteration; rows that have stopped already stay as they are.
@@ -218,7 +238,7 @@ class RowState:
 #: What lies on the device and has one place a row.
 _ON_DEVICE = (
     "label", "z", "active", "stop_code", "stop_iteration", "total", "identity_loss", "gradient", "best_z", "best_score",
-    "best_total", "best_identity_loss", "best_iteration",
+    "best_total", "best_identity_loss", "best_iteration", "least_answer", "greatest_answer",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mi_lightning.classifiers.base import Facts, check_inputs
 from mi_lightning.errors import InputError
+from mi_lightning.memory import is_out_of_memory
 from mi_lightning.nn.frozen import frozen_copy
 from mi_lightning.targets.base import Target, TargetError, renormalise
 from mi_lightning.targets.outputs import what_is_wrong
@@ -81,6 +82,8 @@ class Remote(Target):
         try:
             said = self.function(x.clone() if self._hidden is None else x)
         except Exception as error:
+            if self._hidden is not None and is_out_of_memory(error):
+                raise  # of this process, which asks about fewer inputs at a time
             raise TargetError(
                 f"the target failed at query {self.queries}: {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error

@@ -204,8 +204,13 @@ def test_ctrl_c_keeps_what_was_found(study):
         ),
         (["--trainer.strategy", "row_shrad"], ["row_shrad"]),
         (["--seed_everything", "-1"], ["-1"]),
-        (["--trainer.precision", "bf16-mixed"], ["32-true", "got bf16-mixed", "--trainer.precision"]),
+        (
+            ["--trainer.precision", "bf16-mixed"],
+            ["32-true or 64-true", "16 bits cannot tell apart", "got bf16-mixed", "--trainer.precision"],
+        ),
         (["--trainer.precision", "16-true"], ["32-true", "got 16-true", "--trainer.precision"]),
+        (["--trainer.gradient_clip_val", "1"], ["whose gradient_filter", "got 1", "--trainer.gradient_clip_val"]),
+        (["--trainer.accelerator", "gpu"], ["gpu"]),
         (["--model.optimizer.init_args.lr", "-1"], ["learning rate", "--model.optimizer"]),
         (["--model.optimizer", "torch.optim.LBFGS"], ["needs no closure", "LBFGS", "--model.optimizer"]),
         (

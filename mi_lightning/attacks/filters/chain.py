@@ -25,6 +25,12 @@ class FilterChain(GradientFilter):
             raise InputError("at least one filter", "none", field="filters")
         self.filters = nn.ModuleList(filters)
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Let each filter refuse candidates of a shape."""
+        for each in self.filters:
+            if isinstance(each, GradientFilter):
+                each.check(shape)
+
     def forward(self, gradient: Tensor) -> Tensor:
         """Return what the last filter makes of it, same shape."""
         for each in self.filters:

@@ -16,6 +16,8 @@ from mi_lightning.errors import InputError
 class _Weights(GradientFilter):
     """Weigh the frequencies of a gradient with respect to a waveform; phases stay, so it still points downhill."""
 
+    axes = "sound"
+
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[tuple[int, torch.device, torch.dtype], Tensor] = {}
@@ -26,6 +28,7 @@ class _Weights(GradientFilter):
 
     def forward(self, gradient: Tensor) -> Tensor:
         """Filter gradients of shape (R, 1, samples)."""
+        self.check(gradient.shape[1:])
         samples = gradient.shape[-1]
         key = (samples, gradient.device, gradient.dtype)
         if key not in self._known:

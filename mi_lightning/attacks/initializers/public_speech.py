@@ -50,6 +50,7 @@ class PublicSpeech(Initializer):
 
     #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
     public: ClassVar[bool] = True
+    axes = "sound"
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class PublicSpeech(Initializer):
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the pieces, shape (R, 1, samples)."""
+        self.check(shape)
         pieces = rows.draw(lambda generator: self._piece(shape[-1], generator))
         size = pieces.square().mean(-1, keepdim=True).sqrt().clamp_min(torch.finfo(pieces.dtype).tiny)
         start: Tensor = (pieces / size * self.std).clamp_(*value_range)

@@ -26,6 +26,8 @@ class SpeechNoise(Initializer):
         InputError: If an argument is outside its range.
     """
 
+    axes = "sound"
+
     def __init__(
         self, *, std: float = 0.1, references: PersonDataModule | None = None, sample_rate: int = 16000
     ) -> None:
@@ -36,6 +38,7 @@ class SpeechNoise(Initializer):
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the noise, shape (R, *shape)."""
+        self.check(shape)
         white = rows.draw(lambda generator: torch.randn(shape, generator=generator))
         shaped = torch.fft.irfft(torch.fft.rfft(white) * self.spectrum.amplitude(shape[-1]), n=shape[-1])
         size = shaped.square().mean(-1, keepdim=True).sqrt().clamp_min(torch.finfo(shaped.dtype).tiny)
