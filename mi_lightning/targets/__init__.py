@@ -5,12 +5,14 @@ from __future__ import annotations
 from mi_lightning.targets.base import QueryBudgetError, QueryLedger, Target, TargetError
 from mi_lightning.targets.black_box import BlackBox, NumpyFunction
 from mi_lightning.targets.label_only import LabelOnly
+from mi_lightning.targets.preprocessing import Preprocessing
 from mi_lightning.targets.white_box import WhiteBox
 
 __all__ = [
     "BlackBox",
     "LabelOnly",
     "NumpyFunction",
+    "Preprocessing",
     "QueryBudgetError",
     "QueryLedger",
     "Target",
