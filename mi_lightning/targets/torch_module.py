@@ -1,0 +1,98 @@
+"""Any module of torch and the file of its weights, as a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from mi_lightning.errors import InputError
+from mi_lightning.targets.weights import Weights, open_program, read_weights_file, with_weights
+from mi_lightning.targets.white_box import WhiteBox
+
+
+class LoadedModule(WhiteBox):
+    """A white box that says where its weights come from; base of the targets that are made of a file.
+
+    Args:
+        module: The classifier, with its weights.
+        weights: What they were read from; None if they were not.
+        **white_box: What :class:`~mi_lightning.targets.WhiteBox` takes.
+    """
+
+    def __init__(self, module: nn.Module, weights: Weights | None, **white_box: Any) -> None:
+        """Copy and freeze the module, and look at what it answers."""
+        said = {} if weights is None else {"checkpoint": weights.file, "checkpoint_sha256": weights.sha256}
+        super().__init__(module, **{**said, **white_box})
+        self.weights = None if weights is None else weights.describe()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a white box says, and where the weights come from; None where no file was given."""
+        return {**super().describe(), "weights": self.weights}
+
+
+class TorchModule(LoadedModule):
+    """Any ``nn.Module`` with the weights of a file: what most people have.
+
+    The file may be a state dict, bare or under ``state_dict``, ``model_state_dict`` or ``model``, a Lightning
+    checkpoint, or safetensors. Nothing in it is executed. Prefixes that DataParallel, ``torch.compile`` and wrapping
+    modules put before every name are taken off; then every weight of the module must be there, in its shape, and no
+    other: weights that were not loaded would look like a model that gives nothing away.
+
+    A file of TorchScript or ``torch.export`` is a whole model and can run code when loaded: it is opened without
+    ``module`` and with ``trust_file`` only. Whole pickled modules are never opened; the error says how to convert them.
+
+    Args:
+        module: The architecture, by class path: a class, or a function that returns a module and says so in its
+            signature, such as ``torchvision.models.resnet18``. None for a file that is a whole model.
+        weights: The file. None says that the module is to be attacked as it stands: trained in Python, or at random.
+        trust_file: Whether code in the file may be run.
+        ignore: Patterns such as ``loss.*`` of names in the file that do not belong to the model.
+        **white_box: What :class:`~mi_lightning.targets.WhiteBox` takes: ``input_shape``, ``preprocessing``,
+            ``class_names``, ``output``, ``select``, ``max_batch``, ...
+
+    Attributes:
+        weights: File, SHA-256 and kind of what was loaded; None if the module was taken as it stands.
+
+    Raises:
+        InputError: If the file does not fit the module or cannot be opened safely, or the module cannot be asked.
+        MIError: If a package is missing.
+
+    Example:
+        ::
+
+            model:
+              target:
+                class_path: mi_lightning.targets.TorchModule
+                init_args:
+                  module: {class_path: mynet.Net, init_args: {width: 64}}
+                  weights: faces.pt
+                  input_shape: [3, 64, 64]
+
+        >>> TorchModule(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), None, input_shape=(3, 2, 2)).num_classes
+        5
+    """
+
+    def __init__(
+        self,
+        module: nn.Module | None,
+        weights: str | None,
+        *,
+        trust_file: bool = False,
+        ignore: Sequence[str] = (),
+        **white_box: Any,
+    ) -> None:
+        """Load the weights into a copy of the module, and look at what it answers."""
+        found: Weights | None = None
+        if weights is None:
+            if module is None:
+                raise InputError("a module, or a file that holds a whole one", "neither", "module")
+        elif module is None:
+            module, found = open_program(weights, trust_file=trust_file)
+        elif not isinstance(module, nn.Module):
+            raise InputError("a torch.nn.Module", type(module).__name__, "module")
+        else:
+            found = read_weights_file(weights)
+            module = with_weights(module, found, ignore=ignore)
+        super().__init__(module, found, **white_box)
