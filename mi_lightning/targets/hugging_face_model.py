@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mi_lightning.checkpoint import file_digest, plain_digest
@@ -16,6 +18,7 @@ from mi_lightning.targets.preprocessing import Interpolation, Preprocessing, sho
 from mi_lightning.targets.torch_module import LoadedModule
 from mi_lightning.targets.weights import Weights
 
+_KNOWN = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb", "do_reduce_labels")
 _PIL: dict[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
 
@@ -58,17 +61,19 @@ class HuggingFaceModel(LoadedModule):
         """Load the model, and look at what it answers."""
         path = Path(folder)
         weights = _weights_of(path)
+        _refuse_code(read_json(path / "config.json"), folder)
         load_safetensors()
         package: Any = load_transformers()
         try:
-            module, said = package.AutoModelForImageClassification.from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-                attn_implementation="eager",  # anything else may be the name of code on the hub
-            )
+            with _quiet(package.utils.logging), torch.random.fork_rng(devices=[]):
+                module, said = package.AutoModelForImageClassification.from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                    ignore_mismatched_sizes=True,  # they are listed with the missing ones, and refused below
+                    output_loading_info=True,
+                )
         except Exception as error:  # what a folder of any kind may raise nobody lists
             raise InputError(
                 "a folder with a classifier of images", f"{folder}: {one_line(error)}", "folder"
@@ -95,7 +100,15 @@ def preprocessing_of(config: Mapping[str, Any], input_shape: Sequence[int]) -> P
     Args:
         config: The content of ``preprocessor_config.json``.
         input_shape: Shape of the images, (C, H, W).
+
+    Raises:
+        InputError: If it does anything that :class:`~mi_lightning.targets.Preprocessing` does not.
     """
+    unknown = [name for name, value in config.items() if value and _is_unknown(name)]
+    if unknown:
+        raise InputError(
+            "preprocessing, since that of the folder does more than is known here", unknown[0], "preprocessing"
+        )
     resize = crop = None
     shape = tuple(input_shape)
     if config.get("do_resize", True) and (size := config.get("size")) is not None:
@@ -122,6 +135,11 @@ def preprocessing_of(config: Mapping[str, Any], input_shape: Sequence[int]) -> P
         std=None if std is None else [value / factor for value in _listed(std)],
         scale=None if std is not None or abs(factor - 1) < 1e-9 else factor,
     )
+
+
+def _is_unknown(name: str) -> bool:
+    """Whether a setting of an image processor changes the image in a way that is not known here."""
+    return name in ("include_top", "rescale_offset") or (name.startswith("do_") and name not in _KNOWN)
 
 
 def _listed(value: float | Sequence[float]) -> list[float]:
@@ -161,6 +179,36 @@ def _weights_of(folder: Path) -> Weights:
     digests = {file.name: file_digest(file) for file in files}
     digest = next(iter(digests.values())) if len(digests) == 1 else plain_digest(digests)
     return Weights(str(files[0] if len(files) == 1 else folder), digest, "safetensors", {})
+
+
+def _refuse_code(config: Any, folder: str) -> None:
+    """Refuse a configuration that names code, in the folder or on the hub.
+
+    Raises:
+        InputError: It names the entry.
+    """
+    entries = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else ()
+    for name, value in entries:
+        kernel = str(name).endswith("_implementation") and "/" in str(
+            value
+        )  # loaded from the hub whatever is asked for
+        if name == "auto_map" or kernel:
+            raise InputError("a model without code of its own", f"{folder}, whose configuration has {name}", "folder")
+        _refuse_code(value, folder)
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep transformers from printing progress and reports; what is wrong is told in one line."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _first(keys: Any) -> str:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from mi_lightning.extras import load_timm
 from mi_lightning.targets.preprocessing import Preprocessing, shorter_edge
 from mi_lightning.targets.torch_module import LoadedModule
-from mi_lightning.targets.torchvision_model import build, check_name
-from mi_lightning.targets.weights import read_weights_file
+from mi_lightning.targets.torchvision_model import build, check_name, read_named
 
 
 class TimmModel(LoadedModule):
@@ -19,7 +18,8 @@ class TimmModel(LoadedModule):
 
     Args:
         name: Name of the architecture, such as ``resnet18`` or ``vit_tiny_patch16_224``.
-        weights: File of the weights, see :class:`~mi_lightning.targets.TorchModule`. None leaves them at random.
+        weights: File of the weights, see :class:`~mi_lightning.targets.TorchModule`. None, which has to be
+            said, leaves them at random.
         num_classes: Number of classes; that of the file if not given.
         arguments: Further arguments of ``timm.create_model``, such as ``{in_chans: 1}``.
         ignore: Patterns such as ``loss.*`` of names in the file that do not belong to the model.
@@ -44,7 +44,7 @@ class TimmModel(LoadedModule):
     def __init__(
         self,
         name: str,
-        weights: str | None,
+        weights: str | None = "",
         *,
         num_classes: int | None = None,
         arguments: dict[str, Any] | None = None,
@@ -56,7 +56,7 @@ class TimmModel(LoadedModule):
         """Make the architecture, load the weights, and look at what it answers."""
         package: Any = load_timm()
         check_name(name, package.list_models(), "timm")
-        found = None if weights is None else read_weights_file(weights)
+        found = read_named(weights)
 
         def make(**settings: Any) -> nn.Module:
             module: nn.Module = package.create_model(name, pretrained=False, **settings, **(arguments or {}))

@@ -23,8 +23,8 @@ class LoadedModule(WhiteBox):
 
     def __init__(self, module: nn.Module, weights: Weights | None, **white_box: Any) -> None:
         """Copy and freeze the module, and look at what it answers."""
-        said = {} if weights is None else {"checkpoint": weights.file, "checkpoint_sha256": weights.sha256}
-        super().__init__(module, **{**said, **white_box})
+        file, digest = ("", "") if weights is None else (weights.file, weights.sha256)
+        super().__init__(module, checkpoint=file, checkpoint_sha256=digest, **white_box)
         self.weights = None if weights is None else weights.describe()
 
     def describe(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class TorchModule(LoadedModule):
     Args:
         module: The architecture, by class path: a class, or a function that returns a module and says so in its
             signature, such as ``torchvision.models.resnet18``. None for a file that is a whole model.
-        weights: The file. None says that the module is to be attacked as it stands: trained in Python, or at random.
+        weights: The file. None, which has to be said, attacks the module as it stands: trained in Python, or at random.
         trust_file: Whether code in the file may be run.
         ignore: Patterns such as ``loss.*`` of names in the file that do not belong to the model.
         **white_box: What :class:`~mi_lightning.targets.WhiteBox` takes: ``input_shape``, ``preprocessing``,
@@ -76,8 +76,8 @@ class TorchModule(LoadedModule):
 
     def __init__(
         self,
-        module: nn.Module | None,
-        weights: str | None,
+        module: nn.Module | None = None,
+        weights: str | None = "",
         *,
         trust_file: bool = False,
         ignore: Sequence[str] = (),
@@ -85,6 +85,8 @@ class TorchModule(LoadedModule):
     ) -> None:
         """Load the weights into a copy of the module, and look at what it answers."""
         found: Weights | None = None
+        if weights == "":
+            raise InputError("a file of weights, or null to attack the module as it stands", "none", "weights")
         if weights is None:
             if module is None:
                 raise InputError("a module, or a file that holds a whole one", "neither", "module")

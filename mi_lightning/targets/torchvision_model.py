@@ -21,7 +21,8 @@ class TorchvisionModel(LoadedModule):
 
     Args:
         name: Name of the architecture, such as ``resnet18``.
-        weights: File of the weights, see :class:`~mi_lightning.targets.TorchModule`. None leaves them at random.
+        weights: File of the weights, see :class:`~mi_lightning.targets.TorchModule`. None, which has to be
+            said, leaves them at random.
         num_classes: Number of classes; that of the file if not given.
         arguments: Further arguments of the architecture, such as ``{width_per_group: 128}``.
         ignore: Patterns such as ``loss.*`` of names in the file that do not belong to the model.
@@ -44,7 +45,7 @@ class TorchvisionModel(LoadedModule):
     def __init__(
         self,
         name: str,
-        weights: str | None,
+        weights: str | None = "",
         *,
         num_classes: int | None = None,
         arguments: dict[str, Any] | None = None,
@@ -55,7 +56,7 @@ class TorchvisionModel(LoadedModule):
         """Make the architecture, load the weights, and look at what it answers."""
         package: Any = load_torchvision()
         check_name(name, package.list_models(module=package), "torchvision")
-        found = None if weights is None else read_weights_file(weights)
+        found = read_named(weights)
 
         def make(**settings: Any) -> nn.Module:
             module: nn.Module = package.get_model(name, weights=None, **settings, **(arguments or {}))
@@ -63,6 +64,17 @@ class TorchvisionModel(LoadedModule):
 
         module = build(make, found, num_classes, ignore)
         super().__init__(module, found, input_shape=input_shape, **white_box)
+
+
+def read_named(weights: str | None) -> Weights | None:
+    """Read the file of an architecture's weights; None where it was said that there is none.
+
+    Raises:
+        InputError: If nothing was said, or the file cannot be used.
+    """
+    if weights == "":
+        raise InputError("a file of weights, or null for weights at random", "none", "weights")
+    return None if weights is None else read_weights_file(weights)
 
 
 def check_name(name: str, known: Iterable[str], package: str) -> None:

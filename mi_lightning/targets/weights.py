@@ -182,7 +182,8 @@ def kind_of(path: Path) -> Kind:
     """Tell by its content what a file is; "state dict" for everything that torch.load might read."""
     with path.open("rb") as file:
         start = file.read(9)
-    if len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+    headed = len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+    if headed or path.suffix == ".safetensors":
         return "safetensors"
     names = [entry.filename for entry in _entries(path)]
     inside = {name.partition("/")[2] for name in names}
