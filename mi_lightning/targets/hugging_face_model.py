@@ -34,6 +34,7 @@ class HuggingFaceModel(LoadedModule):
         class_names: Name of each class; those of ``id2label`` in the configuration if not given.
         preprocessing: What lies before the model. If not given, that of ``preprocessor_config.json``: its size, crop,
             scale, mean and deviation, for data in [0, 1]. ``{}`` is none.
+        untrained: Whether the weights are left as the architecture draws them, for a control; audits set it.
         **white_box: What else :class:`~mi_lightning.targets.WhiteBox` takes: ``max_batch``, ...
 
     Raises:
@@ -56,6 +57,7 @@ class HuggingFaceModel(LoadedModule):
         input_shape: Sequence[int] | None = None,
         class_names: Sequence[str] | None = None,
         preprocessing: Preprocessing | Callable[[Tensor], Tensor] | None = None,
+        untrained: bool = False,
         **white_box: Any,
     ) -> None:
         """Load the model, and look at what it answers."""
@@ -89,8 +91,17 @@ class HuggingFaceModel(LoadedModule):
         names = [str(module.config.id2label[index]) for index in range(module.config.num_labels)]
         if class_names is None and names != [f"LABEL_{index}" for index in range(len(names))]:
             class_names = names
+        if untrained:
+            with torch.random.fork_rng(devices=[]):
+                module = type(module)(module.config)
         super().__init__(
-            module, weights, input_shape=input_shape, class_names=class_names, preprocessing=preprocessing, **white_box
+            module,
+            weights,
+            untrained=untrained,
+            input_shape=input_shape,
+            class_names=class_names,
+            preprocessing=preprocessing,
+            **white_box,
         )
 
 

@@ -23,6 +23,7 @@ class TimmModel(LoadedModule):
         num_classes: Number of classes; that of the file if not given.
         arguments: Further arguments of ``timm.create_model``, such as ``{in_chans: 1}``.
         ignore: Patterns such as ``loss.*`` of names in the file that do not belong to the model.
+        untrained: Whether the weights are left as the architecture draws them, for a control; audits set it.
         input_shape: Shape of the data's images, (C, H, W); that of the model's own inputs if not given.
         preprocessing: What lies before the model. If not given, that of timm's own evaluation of this architecture:
             its size, crop, mean and deviation. ``{}`` is none.
@@ -49,6 +50,7 @@ class TimmModel(LoadedModule):
         num_classes: int | None = None,
         arguments: dict[str, Any] | None = None,
         ignore: Sequence[str] = (),
+        untrained: bool = False,
         input_shape: Sequence[int] | None = None,
         preprocessing: Preprocessing | Callable[[Tensor], Tensor] | None = None,
         **white_box: Any,
@@ -62,12 +64,14 @@ class TimmModel(LoadedModule):
             module: nn.Module = package.create_model(name, pretrained=False, **settings, **(arguments or {}))
             return module
 
-        module = build(make, found, num_classes, ignore)
+        module = build(make, found, num_classes, ignore, untrained=untrained)
         config = package.data.resolve_model_data_config(module)
         input_shape = tuple(input_shape or config["input_size"])
         if preprocessing is None:
             preprocessing = evaluation_of(config, input_shape)
-        super().__init__(module, found, input_shape=input_shape, preprocessing=preprocessing, **white_box)
+        super().__init__(
+            module, found, untrained=untrained, input_shape=input_shape, preprocessing=preprocessing, **white_box
+        )
 
 
 def evaluation_of(config: dict[str, Any], input_shape: Sequence[int]) -> Preprocessing:

@@ -18,18 +18,25 @@ class LoadedModule(WhiteBox):
     Args:
         module: The classifier, with its weights.
         weights: What they were read from; None if they were not.
+        untrained: Whether it is a control, whose weights are as the architecture draws them.
         **white_box: What :class:`~mi_lightning.targets.WhiteBox` takes.
     """
 
-    def __init__(self, module: nn.Module, weights: Weights | None, **white_box: Any) -> None:
+    def __init__(
+        self, module: nn.Module, weights: Weights | None, *, untrained: bool = False, **white_box: Any
+    ) -> None:
         """Copy and freeze the module, and look at what it answers."""
+        weights = None if untrained else weights
         file, digest = ("", "") if weights is None else (weights.file, weights.sha256)
         super().__init__(module, checkpoint=file, checkpoint_sha256=digest, **white_box)
-        self.weights = None if weights is None else weights.describe()
+        self.weights, self.untrained = None if weights is None else weights.describe(), untrained
 
     def describe(self) -> dict[str, Any]:
         """Return what a white box says, and where the weights come from; None where no file was given."""
-        return {**super().describe(), "weights": self.weights}
+        said = {**super().describe(), "weights": self.weights}
+        if self.untrained:  # what is known of how the given one was trained is not true of it
+            said |= {"training": {"untrained": True}, "test_accuracy": None}
+        return said
 
 
 class TorchModule(LoadedModule):
@@ -49,6 +56,7 @@ class TorchModule(LoadedModule):
         weights: The file. None, which has to be said, attacks the module as it stands: trained in Python, or at random.
         trust_file: Whether code in the file may be run.
         ignore: Patterns such as ``loss.*`` of names in the file that do not belong to the model.
+        untrained: Whether the weights are left as the architecture draws them, for a control; audits set it.
         **white_box: What :class:`~mi_lightning.targets.WhiteBox` takes: ``input_shape``, ``preprocessing``,
             ``class_names``, ``output``, ``select``, ``max_batch``, ...
 
@@ -81,6 +89,7 @@ class TorchModule(LoadedModule):
         *,
         trust_file: bool = False,
         ignore: Sequence[str] = (),
+        untrained: bool = False,
         **white_box: Any,
     ) -> None:
         """Load the weights into a copy of the module, and look at what it answers."""
@@ -91,10 +100,12 @@ class TorchModule(LoadedModule):
             if module is None:
                 raise InputError("a module, or a file that holds a whole one", "neither", "module")
         elif module is None:
+            if untrained:
+                raise InputError("an architecture, whose weights can be drawn anew", "a whole program", "untrained")
             module, found = open_program(weights, trust_file=trust_file)
         elif not isinstance(module, nn.Module):
             raise InputError("a torch.nn.Module", type(module).__name__, "module")
         else:
             found = read_weights_file(weights)
-            module = with_weights(module, found, ignore=ignore)
-        super().__init__(module, found, **white_box)
+            module = module if untrained else with_weights(module, found, ignore=ignore)
+        super().__init__(module, found, untrained=untrained, **white_box)

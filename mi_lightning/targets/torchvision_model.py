@@ -26,6 +26,7 @@ class TorchvisionModel(LoadedModule):
         num_classes: Number of classes; that of the file if not given.
         arguments: Further arguments of the architecture, such as ``{width_per_group: 128}``.
         ignore: Patterns such as ``loss.*`` of names in the file that do not belong to the model.
+        untrained: Whether the weights are left as the architecture draws them, for a control; audits set it.
         input_shape: Shape of the data's images, (C, H, W).
         **white_box: What else :class:`~mi_lightning.targets.WhiteBox` takes: ``preprocessing``, ``class_names``, ...
 
@@ -50,6 +51,7 @@ class TorchvisionModel(LoadedModule):
         num_classes: int | None = None,
         arguments: dict[str, Any] | None = None,
         ignore: Sequence[str] = (),
+        untrained: bool = False,
         input_shape: Sequence[int] = (3, 224, 224),
         **white_box: Any,
     ) -> None:
@@ -62,8 +64,8 @@ class TorchvisionModel(LoadedModule):
             module: nn.Module = package.get_model(name, weights=None, **settings, **(arguments or {}))
             return module
 
-        module = build(make, found, num_classes, ignore)
-        super().__init__(module, found, input_shape=input_shape, **white_box)
+        module = build(make, found, num_classes, ignore, untrained=untrained)
+        super().__init__(module, found, untrained=untrained, input_shape=input_shape, **white_box)
 
 
 def read_named(weights: str | None) -> Weights | None:
@@ -90,7 +92,12 @@ def check_name(name: str, known: Iterable[str], package: str) -> None:
 
 
 def build(
-    make: Callable[..., nn.Module], weights: Weights | None, num_classes: int | None, ignore: Sequence[str]
+    make: Callable[..., nn.Module],
+    weights: Weights | None,
+    num_classes: int | None,
+    ignore: Sequence[str],
+    *,
+    untrained: bool = False,
 ) -> nn.Module:
     """Make an architecture with as many classes as its weights have, and load them.
 
@@ -99,6 +106,7 @@ def build(
         weights: What to load; the weights stay at random if None.
         num_classes: Number of classes; found out by the shapes of the weights if None.
         ignore: See :func:`~mi_lightning.targets.weights.with_weights`.
+        untrained: Whether the weights are left as they were drawn, although there are others to load.
 
     Raises:
         InputError: If the architecture does not take its arguments, or the weights do not fit it.
@@ -111,4 +119,4 @@ def build(
                 module = module if num_classes is None else make(num_classes=num_classes)
     except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:  # torchvision asserts
         raise InputError("arguments that the architecture takes", one_line(error), "arguments") from error
-    return module if weights is None else with_weights(module, weights, ignore=ignore)
+    return module if weights is None or untrained else with_weights(module, weights, ignore=ignore)
