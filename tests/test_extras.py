@@ -14,8 +14,12 @@ from mi_lightning.extras import (
     load_dlib,
     load_espeakng,
     load_onnxruntime,
+    load_safetensors,
     load_soundfile,
+    load_timm,
     load_torchaudio,
+    load_torchvision,
+    load_transformers,
     package_file,
 )
 
@@ -25,6 +29,10 @@ from mi_lightning.extras import (
     [
         (load_dlib, "dlib", r"found by the package dlib-bin.*pip install \"mi-lightning\[judges\]\""),
         (load_onnxruntime, "onnxruntime", r"run by the package onnxruntime.*\"mi-lightning\[onnx\]\""),
+        (load_safetensors, "safetensors", r"read by the package safetensors.*pip install \"mi-lightning\[models\]\""),
+        (load_timm, "timm", r"one of the package timm, which is not installed.*\"mi-lightning\[models\]\""),
+        (load_torchvision, "torchvision", r"one of the package torchvision.*\"mi-lightning\[models\]\""),
+        (load_transformers, "transformers", r"opened by the package transformers.*\"mi-lightning\[models\]\""),
         (load_soundfile, "soundfile", r"read by the package soundfile.*pip install \"mi-lightning\[speech\]\""),
         (load_espeakng, "espeakng_loader", r"spoken by the package espeakng-loader.*or use recordings"),
         (load_torchaudio, "torchaudio", r"torchaudio 2\.11, .* goes with torch 2\.11 to 2\.14 .*here: torch \d"),

@@ -99,7 +99,7 @@ def evaluation_mode(module: object) -> Iterator[None]:
             part.training = training
 
 
-def frozen_copy(module: nn.Module, *, rows: int = 40) -> nn.Module:
+def frozen_copy(module: nn.Module, *, rows: int = 40, pack: bool = True) -> nn.Module:
     """Copy a module that is only asked: in evaluation mode, frozen, linear layers packed. The module stays as it is.
 
     Frozen weights save the gradients towards them, about a third of the work of an iteration. The parameters of the
@@ -110,6 +110,7 @@ def frozen_copy(module: nn.Module, *, rows: int = 40) -> nn.Module:
     Args:
         module: Any module.
         rows: Inputs in a typical batch; see :func:`pack_linear_layers`.
+        pack: Whether linear layers are packed; of no use to who is about to give the copy other weights.
 
     Raises:
         InputError: If it cannot be copied.
@@ -130,7 +131,8 @@ def frozen_copy(module: nn.Module, *, rows: int = 40) -> nn.Module:
             "a module that copy.deepcopy can copy", f"{type(module).__name__}, {reason}", "module"
         ) from error
     copied.requires_grad_(False).eval()
-    pack_linear_layers(copied, rows=rows)
+    if pack:
+        pack_linear_layers(copied, rows=rows)
     return copied
 
 

@@ -17,6 +17,7 @@ from mi_lightning.errors import InputError
 from mi_lightning.nn.frozen import frozen_copy
 from mi_lightning.targets.base import Target, TargetError
 from mi_lightning.targets.outputs import Output, exaggerated, find_output, probe_inputs, select_output
+from mi_lightning.targets.preprocessing import Preprocessing
 
 _OFF = 2e-2  # how far probabilities may be off: what 16 bits explain of a sum
 
@@ -39,7 +40,8 @@ class WhiteBox(Target):
         input_range: Lowest and highest value of an input; (0, 1) if neither given nor known to the module.
         class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
         preprocessing: Applied to the input before the module, for example a normalisation of the channels; gradients
-            flow through it. A module is copied and frozen as well.
+            flow through it. A module is copied and frozen as well. :class:`~mi_lightning.targets.Preprocessing` has
+            what models of images usually need.
         output: Whether the module answers with logits or with probabilities; found out if ``"auto"``. A single output,
             shape (N, 1) or (N,), is the one of class 1 of two.
         select: Index, key or attribute of the output that counts, where the module returns several. An entry
@@ -77,7 +79,7 @@ class WhiteBox(Target):
         num_classes: int | None = None,
         input_range: tuple[float, float] | None = None,
         class_names: Sequence[str] | None = None,
-        preprocessing: Callable[[Tensor], Tensor] | None = None,
+        preprocessing: Preprocessing | Callable[[Tensor], Tensor] | None = None,
         output: Output = "auto",
         select: int | str | None = None,
         checkpoint: str = "",
@@ -90,6 +92,9 @@ class WhiteBox(Target):
             raise InputError("a torch.nn.Module", type(module).__name__, "module")
         if output not in ("auto", "logits", "probabilities"):
             raise InputError("output auto, logits or probabilities", output, "output")
+        if isinstance(preprocessing, Preprocessing) and preprocessing.uint8:
+            wanted = "a preprocessing through which gradients flow (scale: 255 alone keeps the fractions)"
+            raise InputError(wanted, "uint8: true, which rounds", "preprocessing")
         self.module, self.select = frozen_copy(module), select
         self.preprocessing = frozen_copy(preprocessing) if isinstance(preprocessing, nn.Module) else preprocessing
         self.checkpoint, self.checkpoint_sha256 = checkpoint, checkpoint_sha256
@@ -170,7 +175,7 @@ class WhiteBox(Target):
             "output": self.output,
             "output_detected": self.output_detected,
             "select": self.select,
-            "preprocessing": None if self.preprocessing is None else _path(self.preprocessing),
+            "preprocessing": _said(self.preprocessing),
         }
 
     def _answers(self, x: Tensor) -> Tensor:
@@ -295,6 +300,13 @@ def _passes_gradients(ask: Callable[[Tensor], Tensor], x: Tensor) -> bool:
         except Exception:  # noqa: BLE001  # whatever a foreign module raises where it may not touch a gradient
             return False
     return gradient is not None
+
+
+def _said(preprocessing: object) -> str | None:
+    """Name a preprocessing: ours with its settings, any other by its path."""
+    if preprocessing is None:
+        return None
+    return str(preprocessing) if isinstance(preprocessing, Preprocessing) else _path(preprocessing)
 
 
 def _path(part: object) -> str:
