@@ -40,6 +40,7 @@ class QueryLedger:
         total: Inputs asked for, by rows and by anybody else.
         budget: Inputs that each row may ask for; no limit if None.
         askers: Keys of the rows that ask now; empty where nobody said who asks.
+        failed: Rows with a question that got no answer, and why: they end with what they have, the others go on.
     """
 
     def __init__(self) -> None:
@@ -50,11 +51,13 @@ class QueryLedger:
         self._counts: dict[int, int] = {}
         self._pending = 0  # asked for by each of the rows below, not yet booked
         self._pending_for: tuple[int, ...] = ()
+        self.failed: dict[int, str] = {}
 
     def restart(self, budget: int | None = None) -> None:
-        """Forget the rows' counts, for a new attack with this budget; the total goes on."""
+        """Forget the rows' counts and failures, for a new attack with this budget; the total goes on."""
         self.budget, self._pending = budget, 0
         self._counts.clear()
+        self.failed.clear()
 
     @contextmanager
     def asking(self, keys: Sequence[int]) -> Iterator[None]:
@@ -95,6 +98,12 @@ class QueryLedger:
             self._pending_for = self.askers
         self._pending += share
         self.total += inputs
+
+    def take_back(self, key: int, inputs: int) -> None:
+        """Count inputs of a row no longer that were counted and then not asked."""
+        self._settle()
+        self._counts[key] -= inputs
+        self.total -= inputs
 
     def of(self, key: int) -> int:
         """Return the inputs that one row has asked for since the last :meth:`restart`."""
@@ -141,9 +150,11 @@ class Target(nn.Module, ABC):
         input_range: Lowest and highest value of an input.
         num_classes: Number of classes, C.
         class_names: Name of each class.
+        price_per_query: What one input costs, in any currency; None where nothing is charged.
     """
 
     differentiable: bool
+    price_per_query: float | None = None
     has_logits: bool = False
     max_batch: int | None
     ledger: QueryLedger
@@ -167,6 +178,7 @@ class Target(nn.Module, ABC):
     def look_like(self, target: Target) -> None:
         """Share the ledger of a target, and what is known of it."""
         self.ledger, self.max_batch, self.differentiable = target.ledger, target.max_batch, target.differentiable
+        self.price_per_query = target.price_per_query
         self.take_facts(Facts(target.input_shape, target.num_classes, target.class_names, target.input_range))
 
     def train(self, mode: bool = True) -> Self:
@@ -182,6 +194,11 @@ class Target(nn.Module, ABC):
     def queries(self) -> int:
         """Inputs asked for so far."""
         return self.ledger.total
+
+    @property
+    def price(self) -> float | None:
+        """What the queries so far have cost; None where nothing is charged."""
+        return None if self.price_per_query is None else self.queries * self.price_per_query
 
     @abstractmethod
     def release(self, x: Tensor) -> Tensor:
