@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from mi_lightning.targets.base import QueryBudgetError, QueryLedger, Target, TargetError
 from mi_lightning.targets.black_box import BlackBox, NumpyFunction
+from mi_lightning.targets.http import HttpModel
 from mi_lightning.targets.label_only import LabelOnly
+from mi_lightning.targets.onnx import OnnxModel
+from mi_lightning.targets.sklearn import SklearnModel
 from mi_lightning.targets.white_box import WhiteBox
 
 __all__ = [
     "BlackBox",
+    "HttpModel",
     "LabelOnly",
     "NumpyFunction",
+    "OnnxModel",
     "QueryBudgetError",
     "QueryLedger",
+    "SklearnModel",
     "Target",
     "TargetError",
     "WhiteBox",

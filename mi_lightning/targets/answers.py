@@ -36,7 +36,7 @@ def confidences_of(said: Tensor, x: Tensor, num_classes: int, tolerance: float) 
     total = precise.sum(1)
     least, low, high = torch.stack((precise.amin(), *total.aminmax())).tolist()
     if not (least >= 0 and low >= 1 - tolerance and high <= 1 + tolerance):
-        good = _good_rows(precise.double(), tolerance)
+        good = good_rows(precise.double(), tolerance)
         if not bool(good.all()):
             row = int((~good).nonzero()[0, 0])
             raise TargetError(f"expected {_what_is_wrong(precise[row])} in row {row} of {len(x)}")
@@ -75,7 +75,7 @@ def checked_tolerance(tolerance: float) -> float:
     return tolerance
 
 
-def _good_rows(said: Tensor, tolerance: float) -> Tensor:
+def good_rows(said: Tensor, tolerance: float) -> Tensor:
     """Which rows, shape (N, C), are confidences but for what tolerance and rounding allow, shape (N,)."""
     slack = _rounding_error(said)
     # the true confidences lie within the rounding error of what is seen, and are not negative

@@ -1,0 +1,393 @@
+"""A target behind HTTP: every question is a request, which may fail, be slow, or cost money."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from mi_lightning.classifiers.base import check_inputs
+from mi_lightning.errors import InputError, MIError
+from mi_lightning.targets.answers import certainties_of, checked_tolerance, confidences_of, good_rows
+from mi_lightning.targets.base import TargetError
+from mi_lightning.targets.black_box import Remote
+from mi_lightning.targets.http_bodies import Bodies, Body
+from mi_lightning.targets.http_client import Server, UnansweredError
+from mi_lightning.targets.outputs import probe_inputs
+
+_log = logging.getLogger(__name__)
+
+Canary = Literal["start", "always", "off"]
+
+_BATCH = 32  # inputs in a request, where nobody says how many
+_GIVE_UP = 3  # requests in a row without an answer, each asked again as often as allowed: the server is down
+_FEWER_RETRIES = 2  # while the input that a request fails by is looked for
+_SAME = 1e-3  # two answers to one input, alone and among others, differ by less
+
+
+@dataclass
+class _Heard:
+    """What was said of a number of inputs: answers, and what got none.
+
+    Attributes:
+        said: Answers, (n, C) or (n,); of those that got none the row says nothing.
+        missing: Why an input got no answer, by its place.
+    """
+
+    said: Tensor
+    missing: dict[int, str] = field(default_factory=dict)
+
+
+class HttpModel(Remote):
+    """A classifier behind HTTP that takes JSON or pictures and answers with JSON. Only audit what you may test.
+
+    Needs ``pip install mi-lightning[http]``. What may pass (a time-out, a cut connection, status 429 and 5xx, a body
+    that is no JSON) is asked again, and is counted as ``retries``, not as queries. A row whose question gets no answer
+    all the same ends with what it has found; the others go on. What will not pass (a refused token, a redirection,
+    answers of another form) ends the attack, which keeps what it has found.
+
+    Answers to a batch must come in its order. That is checked by ``id_key``, or else by asking for six inputs alone and
+    together before the first question; ``canary: always`` puts one of these among every batch. What checks ask is
+    counted as ``check_queries``.
+
+    Args:
+        url: Where it is asked, by POST.
+        input_shape: Shape of one input of the data, without the batch.
+        num_classes: Number of classes, C.
+        class_names: Name of each class, by which answers may name them; ``"0"``, ``"1"``, ... if not given.
+        input_range: Lowest and highest value of an input.
+        preprocessing: Applied to the inputs before they are sent.
+        body: How an input is sent: ``json`` (nested lists of numbers, exact), ``base64`` (float32, little-endian) or
+            ``png`` (the file of a form, 8 bits, one input a request: differences below 1/255 are lost).
+        single: Whether a request holds one input and its answer, and not lists of them.
+        input_path: Key of the inputs in the body, dots between inner keys; the whole body if empty. Of ``png`` the
+            field of the form.
+        answer_path: Key of the answers in the response, likewise.
+        instance_key: Key of an input, if each is an object such as ``{"image": ...}``.
+        prediction_key: Key of what counts, if each answer is an object. Otherwise it is a list of C numbers, an object
+            of names and numbers, or a list of ``{"label": ..., "score": ...}``; classes that are not named share what
+            is left of 1.
+        id_key: Key of a number that goes with each input and comes back with its answer, by which these are ordered.
+        output: Whether the numbers are probabilities or logits.
+        label_only: Whether an answer is a name or an index of a class.
+        canary: When the order of answers is checked: at the ``start``, ``always``, or never (``off``).
+        token_env: Environment variable that holds a token, which is sent as ``Authorization: Bearer``, and is never
+            written anywhere.
+        token_header: Another header for the token, which then stands there alone.
+        headers: Further headers.
+        timeout: Seconds until an answer must be there.
+        retries: Times that a request is repeated where that may help.
+        backoff: Seconds before the first of these; doubled each time, spread at random. What the server asks for
+            (``Retry-After``) is waited for.
+        concurrency: Requests at a time.
+        rate_limit: Requests in a second, at most; no limit if None.
+        tolerance: How far the sum of a row of probabilities may be from 1.
+        max_batch: Inputs in a request; 32 if None.
+        price_per_query: What one input costs, in any currency; None where nothing is charged.
+
+    Raises:
+        InputError: If an argument is wrong, or a secret stands where it would be written down.
+        MIError: If httpx is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        input_shape: Sequence[int],
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        input_range: tuple[float, float] = (0.0, 1.0),
+        preprocessing: Callable[[Tensor], Any] | None = None,
+        body: Body = "json",
+        single: bool = False,
+        input_path: str | None = None,
+        answer_path: str = "predictions",
+        instance_key: str | None = None,
+        prediction_key: str | None = None,
+        id_key: str | None = None,
+        output: Literal["probabilities", "logits"] = "probabilities",
+        label_only: bool = False,
+        canary: Canary = "start",
+        token_env: str | None = None,
+        token_header: str = "Authorization",
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        retries: int = 5,
+        backoff: float = 0.5,
+        concurrency: int = 8,
+        rate_limit: float | None = None,
+        tolerance: float = 1e-3,
+        max_batch: int | None = None,
+        price_per_query: float | None = None,
+    ) -> None:
+        """Check the arguments; nothing is asked yet."""
+        super().__init__(
+            self._ask,
+            input_shape=input_shape,
+            num_classes=num_classes,
+            class_names=class_names,
+            input_range=input_range,
+            preprocessing=preprocessing,
+            max_batch=max_batch,
+            price_per_query=price_per_query,
+        )
+        choices = {"body": (body, ("json", "base64", "png")), "canary": (canary, ("start", "always", "off"))}
+        choices["output"] = (output, ("probabilities", "logits"))
+        for name, (given, known) in choices.items():
+            if given not in known:
+                raise InputError(f"{name} {', '.join(known)}", given, name)
+        if id_key is not None and instance_key is None:
+            raise InputError("instance_key, for inputs that are objects with a number", "none", "instance_key")
+        single = single or body == "png"
+        if single and max_batch not in (None, 1):
+            raise InputError("max_batch 1 for requests of one input", max_batch, "max_batch")
+        self.server = Server(
+            url,
+            token_env=token_env,
+            token_header=token_header,
+            headers=dict(headers or {}),
+            timeout=timeout,
+            retries=retries,
+            backoff=backoff,
+            rate_limit=rate_limit,
+            connections=concurrency,
+        )
+        self.bodies = Bodies(
+            body=body,
+            single=single,
+            input_path=("file" if body == "png" else "instances") if input_path is None else input_path,
+            answer_path=answer_path,
+            instance_key=instance_key,
+            prediction_key=prediction_key,
+            id_key=id_key,
+            output=output,
+            label_only=label_only,
+            class_names=self.class_names,
+            input_range=self.input_range,
+        )
+        grey = torch.full((1, *self.input_shape), sum(self.input_range) / 2)
+        self.bodies.question(self._given(grey), [0])  # told here if it cannot be sent at all
+        self.label_only, self.tolerance = label_only, checked_tolerance(tolerance)
+        self.concurrency, self.check_queries = concurrency, 0
+        self._batch = 1 if single else max_batch or _BATCH
+        self.canary: Canary = "off" if self._batch == 1 or id_key is not None else canary
+        self._known: tuple[Tensor, Tensor] | None = None  # inputs of the check, and what is said of each alone
+        self._asked_batches = self._silent = 0
+
+    @property
+    def price(self) -> float | None:
+        """What the queries so far have cost, those of checks among them; None where nothing is charged."""
+        return None if self.price_per_query is None else (self.queries + self.check_queries) * self.price_per_query
+
+    @torch.no_grad()
+    def release(self, x: Tensor) -> Tensor:
+        """Return what the server says, checked, in the precision of ``x``, shape (N, C).
+
+        Inputs of rows that have failed are not asked, nor counted; what is released for them is NaN.
+
+        Raises:
+            TargetError: If no input gets an answer, or what will not pass is wrong.
+        """
+        check_inputs(x, self.input_shape)
+        keys, share = self.ledger.askers, self.ledger.share(len(x))
+        failed = self.ledger.failed
+        lost = [place for place, key in enumerate(keys) if key in failed]
+        for place in lost:
+            self.ledger.take_back(keys[place], share)
+        wanted = torch.ones(len(x), dtype=torch.bool)
+        wanted.view(-1, share)[lost] = False
+        places = wanted.nonzero()[:, 0]
+        released = torch.full((len(x), self.num_classes), torch.nan, dtype=x.dtype)
+        if len(places):
+            asked = x[places.to(x.device)].cpu()
+            heard = self._all(asked)
+            there = torch.tensor([place not in heard.missing for place in range(len(asked))])
+            if not self.label_only and bool(there.any()):
+                heard.missing |= self._no_confidences(heard.said, there)
+            if heard.missing:
+                self._end_rows({int(places[place]) // share: why for place, why in heard.missing.items()})
+            said, about = heard.said[there], asked[there]
+            released[places[there]] = (
+                certainties_of(said, about, self.num_classes)
+                if self.label_only
+                else confidences_of(said, about, self.num_classes, self.tolerance)
+            )
+        return released.to(x.device)
+
+    def _given(self, x: Tensor) -> Tensor:
+        """Return what is sent of inputs."""
+        return x if self.preprocessing is None else self.preprocessing(x)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the address without its query, how it is asked, and what that took."""
+        return super().describe() | {
+            "class": f"{type(self).__module__}.{type(self).__qualname__}",
+            "url": self.server.shown_url,
+            "body": self.bodies.body,
+            "answers": "labels" if self.label_only else self.bodies.output,
+            "inputs_per_request": self._batch,
+            "order_checked": "by id" if self.bodies.id_key else "one a request" if self._batch == 1 else self.canary,
+            "requests": self.server.requests,
+            "retries": self.server.retries_made,
+            "check_queries": self.check_queries,
+            "failed_rows": len(self.ledger.failed),
+        }
+
+    def _ask(self, x: Tensor) -> Tensor:
+        """Ask for inputs of which each must get an answer: `Remote.answer`."""
+        heard = self._all(x.cpu())
+        if heard.missing:
+            raise MIError(next(iter(heard.missing.values())))
+        return heard.said
+
+    def _no_confidences(self, said: Tensor, there: Tensor) -> dict[int, str]:
+        """Say which answers are none, by their place, and take them out of those that are there."""
+        wrong = there & ~good_rows(said, self.tolerance)
+        there &= ~wrong
+        why = f"{self.server.shown_url} gave no confidence: expected numbers that are at least 0 and sum to 1"
+        return dict.fromkeys(wrong.nonzero()[:, 0].tolist(), why)
+
+    def _end_rows(self, missing: dict[int, str]) -> None:
+        """Note which rows got no answer.
+
+        Args:
+            missing: Why, by the place of the row that asked, or of the input where nobody said who asks.
+
+        Raises:
+            TargetError: If that is all of them, or nobody said who asks.
+        """
+        why = next(iter(missing.values()))
+        keys = self.ledger.askers
+        going_on = [key for place, key in enumerate(keys) if place not in missing and key not in self.ledger.failed]
+        if not going_on:
+            raise TargetError(f"the target failed at query {self.queries}: {why}")
+        self.ledger.failed |= {keys[place]: text for place, text in missing.items()}
+        _log.warning("%d of %d rows end with what they have found: %s", len(missing), len(keys), why)
+
+    # ------------------------------------------------------------------------------------------------ requests
+
+    def _all(self, x: Tensor) -> _Heard:
+        """Ask for inputs, shape (n, *input_shape), several requests at a time.
+
+        Raises:
+            TargetError: If what will not pass is wrong.
+        """
+        self.server.stop.clear()
+        self._silent = 0
+        try:
+            if self.canary != "off" and self._known is None:
+                self._check_order()
+            return self._join(list(self._in_requests(self._given(x))), len(x))
+        except TargetError:
+            raise
+        except Exception as error:  # noqa: BLE001  # as `Remote` does: whatever fails here is the target
+            kind = "" if isinstance(error, MIError) else f"{type(error).__name__}: "
+            text = self.server.redacted(f"the target failed at query {self.queries}: {kind}{error}")
+            raise TargetError(text) from None  # the chain may tell the token
+
+    def _in_requests(self, given: Tensor) -> Iterator[_Heard]:
+        """Give what is heard of each batch, in their order."""
+        batches = list(given.split(self._batch))
+        if len(batches) == 1 or self.concurrency == 1:
+            yield from map(self._one, batches)
+            return
+        with ThreadPoolExecutor(min(self.concurrency, len(batches))) as pool:
+            try:
+                futures = [pool.submit(self._one, batch) for batch in batches]
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for error in filter(None, (future.exception() for future in done)):
+                    raise error
+                yield from (future.result() for future in futures)
+            finally:
+                self.server.stop.set()
+                pool.shutdown(cancel_futures=True)
+                self.server.stop.clear()
+
+    @staticmethod
+    def _join(parts: list[_Heard], count: int) -> _Heard:
+        """Put what was heard of all batches together."""
+        missing, start = {}, 0
+        for part in parts:
+            missing.update({start + place: why for place, why in part.missing.items()})
+            start += len(part.said)
+        assert start == count  # noqa: S101  # or answers would go to other inputs
+        return _Heard(torch.cat([part.said for part in parts]), missing)
+
+    def _one(self, given: Tensor) -> _Heard:
+        """Ask for one batch, with a canary among it if there is to be one."""
+        if self.canary != "always" or self._known is None:
+            return self._request(given, self.server.retries)
+        probes, alone = self._known
+        self._asked_batches += 1
+        which, place = self._asked_batches % len(probes), self._asked_batches * 7 % (len(given) + 1)
+        heard = self._request(torch.cat((given[:place], probes[which : which + 1], given[place:])), self.server.retries)
+        self.check_queries += 1
+        if place not in heard.missing and _distance(heard.said[place], alone[which]) > _SAME:
+            raise TargetError(
+                f"{self.server.shown_url} answers in another order than it was asked, or at random; {_ORDER}"
+            )
+        keep = [row for row in range(len(heard.said)) if row != place]
+        missing = {row - (row > place): why for row, why in heard.missing.items() if row != place}
+        return _Heard(heard.said[keep], missing)
+
+    def _request(self, given: Tensor, retries: int) -> _Heard:
+        """Ask for one batch; where the server cannot answer it, for its halves, to the input that it fails by."""
+        ids = list(range(len(given)))
+        try:
+            said = self.server.post(
+                self.bodies.question(given, ids), lambda content: self.bodies.answers(content, ids), retries
+            )
+        except UnansweredError as error:
+            if error.final or self.server.stop.is_set():
+                raise
+            if error.about_input and len(given) > 1:
+                half, fewer = len(given) // 2, min(retries, _FEWER_RETRIES)
+                parts = [self._request(part, fewer) for part in (given[:half], given[half:])]
+                return self._join(parts, len(given))
+            if not error.about_input:
+                self._silent += 1
+                if self._silent >= _GIVE_UP:
+                    raise UnansweredError(f"{error}; {self._silent} requests in a row", final=True) from None
+            nothing = (len(given),) if self.label_only else (len(given), self.num_classes)
+            dtype = torch.int64 if self.label_only else torch.float64
+            return _Heard(torch.zeros(nothing, dtype=dtype), dict.fromkeys(ids, self.server.redacted(str(error))))
+        self._silent = 0
+        return _Heard(said)
+
+    def _check_order(self) -> None:
+        """Ask for some inputs alone and together.
+
+        Raises:
+            TargetError: If the answers to all together fit another order better.
+        """
+        x = probe_inputs(self.input_shape, self.input_range)
+        given = self._given(x)
+        parts = [self._request(one, self.server.retries) for one in given.split(1)]
+        together = [self._request(part, self.server.retries) for part in given.split(self._batch)]
+        self.check_queries += 2 * len(x)
+        alone, batch = self._join(parts, len(x)), self._join(together, len(x))
+        for heard in (alone, batch):
+            if heard.missing:
+                raise MIError(next(iter(heard.missing.values())))
+        apart = torch.stack([torch.stack([_distance(one, other) for other in alone.said]) for one in batch.said])
+        in_order, other_order = float(apart.diagonal().sum()), float(apart[linear_sum_assignment(apart.numpy())].sum())
+        if in_order > _SAME and other_order < in_order / 2:
+            raise TargetError(f"{self.server.shown_url} answers in another order than it was asked; {_ORDER}")
+        if float(apart.diagonal().max()) > _SAME:
+            _log.warning("%s answers an input alone otherwise than among others, or at random", self.server.shown_url)
+        self._known = (given, alone.said)
+
+
+_ORDER = "give id_key if it can return a number with each answer, or max_batch 1"
+
+
+def _distance(one: Tensor, other: Tensor) -> Tensor:
+    """Greatest difference of two answers; 1 of two labels that differ."""
+    return (one != other).double() if one.ndim == 0 else (one - other).abs().amax()
