@@ -7,6 +7,7 @@ from mi_lightning.targets.black_box import BlackBox, NumpyFunction
 from mi_lightning.targets.http import HttpModel
 from mi_lightning.targets.label_only import LabelOnly
 from mi_lightning.targets.onnx import OnnxModel
+from mi_lightning.targets.preprocessing import Preprocessing
 from mi_lightning.targets.sklearn import SklearnModel
 from mi_lightning.targets.white_box import WhiteBox
 
@@ -16,6 +17,7 @@ __all__ = [
     "LabelOnly",
     "NumpyFunction",
     "OnnxModel",
+    "Preprocessing",
     "QueryBudgetError",
     "QueryLedger",
     "SklearnModel",

@@ -14,7 +14,8 @@ from mi_lightning.errors import InputError, MIError
 from mi_lightning.nn.frozen import frozen_copy
 from mi_lightning.targets.answers import checked_tolerance, confidences_of
 from mi_lightning.targets.base import Target, TargetError
-from mi_lightning.targets.white_box import WhiteBox
+from mi_lightning.targets.preprocessing import Preprocessing
+from mi_lightning.targets.white_box import WhiteBox, path_of, preprocessing_of
 
 
 class Remote(Target):
@@ -32,7 +33,7 @@ class Remote(Target):
         class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
         input_range: Lowest and highest value of an input. No estimator asks outside it.
         preprocessing: Applied to the inputs before they are asked about, such as
-            :class:`~mi_lightning.targets.preprocessing.Preprocessing`.
+            :class:`~mi_lightning.targets.Preprocessing`.
         max_batch: Inputs that the function takes at a time; larger questions are split. Any number if None.
         price_per_query: What one input costs, in any currency, for the report; None where nothing is charged.
 
@@ -51,7 +52,7 @@ class Remote(Target):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
-        preprocessing: Callable[[Tensor], Any] | None = None,
+        preprocessing: Preprocessing | Callable[[Tensor], Any] | None = None,
         max_batch: int | None = None,
         price_per_query: float | None = None,
     ) -> None:
@@ -110,13 +111,13 @@ class Remote(Target):
             return {**self._hidden.describe(), "access": "black_box"}
         return {
             "access": "black_box",
-            "class": name_of(self.function),
+            "class": path_of(self.function),
             "checkpoint": "",
             "checkpoint_sha256": None,
             "defenses": [],
             "test_accuracy": None,
             "training": {},
-            "preprocessing": None if self.preprocessing is None else name_of(self.preprocessing),
+            "preprocessing": preprocessing_of(self.preprocessing),
             "price_per_query": self.price_per_query,
             "price": self.price,
         }
@@ -199,9 +200,3 @@ class NumpyFunction:
         """Return what the function says to inputs of shape (N, *input_shape)."""
         array = x.detach().cpu().float()
         return torch.from_numpy(np.asarray(self.function((array.flatten(1) if self.flatten else array).numpy())))
-
-
-def name_of(part: object) -> str:
-    """Name a class or function by its module and name, an object by its class."""
-    named: Any = part if hasattr(part, "__qualname__") else type(part)
-    return f"{named.__module__}.{named.__qualname__}"

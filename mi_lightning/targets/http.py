@@ -20,6 +20,7 @@ from mi_lightning.targets.black_box import Remote
 from mi_lightning.targets.http_bodies import Bodies, Body
 from mi_lightning.targets.http_client import Server, UnansweredError
 from mi_lightning.targets.outputs import probe_inputs
+from mi_lightning.targets.preprocessing import Preprocessing
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class HttpModel(Remote):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
-        preprocessing: Callable[[Tensor], Any] | None = None,
+        preprocessing: Preprocessing | Callable[[Tensor], Any] | None = None,
         body: Body = "json",
         single: bool = False,
         input_path: str | None = None,

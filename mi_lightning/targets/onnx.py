@@ -13,6 +13,7 @@ from mi_lightning.errors import InputError, MIError
 from mi_lightning.nn.onnx_file import OnnxFile
 from mi_lightning.targets.black_box import BlackBox
 from mi_lightning.targets.outputs import Output, exaggerated, find_output, probe_inputs
+from mi_lightning.targets.preprocessing import Preprocessing
 
 #: Outputs that count where there are several, the first that is there.
 _COUNT = ("logits", "probabilities", "probs", "scores")
@@ -53,7 +54,7 @@ class OnnxModel(BlackBox):
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
-        preprocessing: Callable[[Tensor], Any] | None = None,
+        preprocessing: Preprocessing | Callable[[Tensor], Any] | None = None,
         output: Output = "auto",
         input_name: str | None = None,
         output_name: str | None = None,

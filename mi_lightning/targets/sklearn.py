@@ -17,7 +17,9 @@ from mi_lightning.errors import InputError, MIError
 from mi_lightning.extras import load_skops
 from mi_lightning.io import one_line
 from mi_lightning.targets.answers import certainties_of, checked_tolerance, confidences_of
-from mi_lightning.targets.black_box import Remote, name_of
+from mi_lightning.targets.black_box import Remote
+from mi_lightning.targets.preprocessing import Preprocessing
+from mi_lightning.targets.white_box import path_of
 
 _CONVERT = "which can run any code when read: load it where you trust it, and save it by skops.io.dump(estimator, path)"
 
@@ -59,7 +61,7 @@ class SklearnModel(Remote):
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
-        preprocessing: Callable[[Tensor], Any] | None = None,
+        preprocessing: Preprocessing | Callable[[Tensor], Any] | None = None,
         tolerance: float = 1e-3,
         max_batch: int | None = None,
         price_per_query: float | None = None,
@@ -117,7 +119,7 @@ class SklearnModel(Remote):
     def describe(self) -> dict[str, Any]:
         """Return the estimator's class, its file and what it is asked for."""
         return super().describe() | {
-            "class": name_of(type(self.estimator)),
+            "class": path_of(type(self.estimator)),
             "checkpoint": self.file,
             "checkpoint_sha256": self.file_sha256,
             "answers": "labels" if self.label_only else "probabilities",

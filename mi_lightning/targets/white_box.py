@@ -16,6 +16,7 @@ from mi_lightning.errors import InputError
 from mi_lightning.nn.frozen import frozen_copy
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.outputs import Output, exaggerated, find_output, probe_inputs, select_output
+from mi_lightning.targets.preprocessing import Preprocessing
 
 
 class WhiteBox(Target):
@@ -36,7 +37,8 @@ class WhiteBox(Target):
         input_range: Lowest and highest value of an input; (0, 1) if neither given nor known to the module.
         class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
         preprocessing: Applied to the input before the module, for example a normalisation of the channels; gradients
-            flow through it. A module is copied and frozen as well.
+            flow through it. A module is copied and frozen as well. :class:`~mi_lightning.targets.Preprocessing` has
+            what models of images usually need.
         output: Whether the module answers with logits or with probabilities; found out if ``"auto"``. A single output,
             shape (N, 1) or (N,), is the one of class 1 of two.
         select: Index, key or attribute of the output that counts, where the module returns several. An entry
@@ -68,7 +70,7 @@ class WhiteBox(Target):
         num_classes: int | None = None,
         input_range: tuple[float, float] | None = None,
         class_names: Sequence[str] | None = None,
-        preprocessing: Callable[[Tensor], Tensor] | None = None,
+        preprocessing: Preprocessing | Callable[[Tensor], Tensor] | None = None,
         output: Output = "auto",
         select: int | str | None = None,
         checkpoint: str = "",
@@ -81,6 +83,9 @@ class WhiteBox(Target):
             raise InputError("a torch.nn.Module", type(module).__name__, "module")
         if output not in ("auto", "logits", "probabilities"):
             raise InputError("output auto, logits or probabilities", output, "output")
+        if isinstance(preprocessing, Preprocessing) and preprocessing.uint8:
+            wanted = "a preprocessing through which gradients flow (scale: 255 alone keeps the fractions)"
+            raise InputError(wanted, "uint8: true, which rounds", "preprocessing")
         self.module, self.select = frozen_copy(module), select
         self.preprocessing = frozen_copy(preprocessing) if isinstance(preprocessing, nn.Module) else preprocessing
         self.checkpoint, self.checkpoint_sha256 = checkpoint, checkpoint_sha256
@@ -147,7 +152,7 @@ class WhiteBox(Target):
         training = dict(getattr(self.module, "training_info", {}))
         return {
             "access": "white_box",
-            "class": _path(self.module),
+            "class": path_of(self.module),
             "checkpoint": self.checkpoint,
             "checkpoint_sha256": self.checkpoint_sha256,
             "defenses": [],
@@ -156,7 +161,7 @@ class WhiteBox(Target):
             "output": self.output,
             "output_detected": self.output_detected,
             "select": self.select,
-            "preprocessing": None if self.preprocessing is None else _path(self.preprocessing),
+            "preprocessing": preprocessing_of(self.preprocessing),
         }
 
     def _answers(self, x: Tensor) -> Tensor:
@@ -242,7 +247,14 @@ class WhiteBox(Target):
         return select_output(self.module(given if weight is None else given.to(weight.dtype)), self.select)
 
 
-def _path(part: object) -> str:
+def preprocessing_of(preprocessing: object) -> str | None:
+    """Name a preprocessing: ours with its settings, any other by its path."""
+    if preprocessing is None:
+        return None
+    return str(preprocessing) if isinstance(preprocessing, Preprocessing) else path_of(preprocessing)
+
+
+def path_of(part: object) -> str:
     """Name a class or function by its module and name."""
     named: Any = part if hasattr(part, "__qualname__") else type(part)
     return f"{named.__module__}.{named.__qualname__}"

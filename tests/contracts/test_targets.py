@@ -13,6 +13,7 @@ from mi_lightning.targets import (
     BlackBox,
     LabelOnly,
     NumpyFunction,
+    Preprocessing,
     QueryBudgetError,
     QueryLedger,
     Target,
@@ -55,7 +56,7 @@ NEUTRAL = {
     HardLabel: None,
 }
 #: What is exported beside targets and defenses.
-OTHERS = {QueryLedger, NumpyFunction, TargetError, QueryBudgetError}
+OTHERS = {QueryLedger, NumpyFunction, Preprocessing, TargetError, QueryBudgetError}
 
 PLAIN = exported(targets, Target)
 DEFENSES = exported(defenses, Defense)
