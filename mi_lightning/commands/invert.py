@@ -12,6 +12,7 @@ from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import summary_table
 from mi_lightning.report.manifest import write_manifest
+from mi_lightning.targets.base import Target
 
 _PRECISIONS = ("32-true", "64-true")
 
@@ -47,6 +48,7 @@ def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = Fals
             write_manifest(folder)
         if not quiet:
             show_run(Path(folder))
+            show_price(inversion.target)
     if inversion.stop_requested:
         raise KeyboardInterrupt
 
@@ -61,3 +63,11 @@ def show_run(folder: Path) -> None:
         screen = console()
         screen.print(summary_table([folder]))
         screen.print(f"results: {folder}")
+
+
+def show_price(target: Target) -> None:
+    """Print what a target has cost; nothing of one that charges nothing."""
+    price = target.price
+    if price is not None and target.price_per_query:
+        queries = round(price / target.price_per_query)
+        console().print(f"price: {queries:,} queries x {target.price_per_query:g} = {price:,.6g}")

@@ -107,6 +107,11 @@ class Defense(Target):
         self._behind.restart(query_budget)
 
     @property
+    def price(self) -> float | None:
+        """What the queries so far have cost, as the target behind says."""
+        return self._behind.price
+
+    @property
     def classifier(self) -> nn.Module | None:
         """The module behind, where the attacker sees it."""
         return self._behind.classifier
