@@ -176,7 +176,8 @@ class Embedder(Recogniser):
         if not isinstance(self.network, str):
             return self.network
         if not _is_file(self.network):
-            return _imported(self.network, "network")
+            imported: Function = _imported(self.network, "network")
+            return imported
         try:
             return OnnxFile(self.network, what="recogniser", field="network")
         except MissingPackageError as error:

@@ -139,7 +139,10 @@ class HttpModel(Remote):
             max_batch=max_batch,
             price_per_query=price_per_query,
         )
-        choices = {"body": (body, ("json", "base64", "png")), "canary": (canary, ("start", "always", "off"))}
+        choices: dict[str, tuple[str, tuple[str, ...]]] = {
+            "body": (body, ("json", "base64", "png")),
+            "canary": (canary, ("start", "always", "off")),
+        }
         choices["output"] = (output, ("probabilities", "logits"))
         for name, (given, known) in choices.items():
             if given not in known:

@@ -148,7 +148,8 @@ class SklearnModel(Remote):
         unknown = self._classes[found] != said
         if unknown.any():
             raise MIError(f"expected labels of classes_, got {said[unknown].flat[0]!r}")
-        return self._index[found]
+        index: NDArray[np.int64] = self._index[found]
+        return index
 
 
 def _read(file: str, trusted: Sequence[str]) -> Any:
