@@ -7,13 +7,16 @@ import json
 import pickle
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from mi_lightning.errors import MIError
+from mi_lightning.errors import InputError, MIError
+
+_WRAPPERS = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and Lightning put before names
 
 
 def class_path(cls: type) -> str:
@@ -87,3 +90,66 @@ def read_weights(path: Path) -> Any:
         return plain_content(path)
     except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError):
         raise MIError(f"{path} holds no plain weights: it is damaged, or would run code when loaded") from None
+
+
+def check_weights(module: nn.Module, path: str | Path, sha256: str = "") -> str:
+    """Refuse a module whose weights are not those of the file that it is said to be loaded from.
+
+    Args:
+        module: The module.
+        path: A file of tensors that torch wrote: a state dict, or one within a checkpoint; prefixes that wrappers put
+            before the names (``module.``, ``_orig_mod.``, ``model.``) do not matter.
+        sha256: Digest of the file, from whoever loaded it: a file that is not there, or of another layout, is then
+            believed.
+
+    Returns:
+        SHA-256 of the file.
+
+    Raises:
+        InputError: If the weights differ, or the file is another one than the digest says.
+        MIError: If the file cannot be read, or holds no such weights.
+    """
+    path, field = Path(path), "checkpoint"
+    if sha256 and not path.is_file():
+        return sha256
+    found = file_digest(path)
+    if sha256 and sha256 != found:
+        raise InputError(f"the file of SHA-256 {sha256[:12]}...", f"{path}, whose is {found[:12]}...", field)
+    try:
+        written = read_weights(path)
+    except MIError:
+        if sha256:
+            return found
+        raise
+    own = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
+    for held in _state_dicts(written):
+        if held.keys() >= own.keys():
+            wrong = next((name for name, value in own.items() if not _same_weight(value, held[name])), None)
+            if wrong is None:
+                return found
+            got = f"{type(module).__name__} with other weights, such as {wrong}: load them before it is attacked"
+            raise InputError(f"a module with the weights of {path}", got, field)
+    if sha256:
+        return found
+    names = ", ".join(list(own)[:2])
+    raise InputError(f"the weights of a {type(module).__name__} ({names}, ...) in {path}", "others or none", field)
+
+
+def _state_dicts(tree: object) -> Iterator[dict[str, torch.Tensor]]:
+    """All mappings of names to tensors in what a file holds, without the prefixes of wrappers."""
+    if not isinstance(tree, Mapping):
+        return
+    tensors = {str(name): value for name, value in tree.items() if isinstance(value, torch.Tensor)}
+    while tensors:
+        yield tensors
+        prefix = next((each for each in _WRAPPERS if all(name.startswith(each) for name in tensors)), None)
+        if prefix is None:
+            break
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    for value in tree.values():
+        yield from _state_dicts(value)
+
+
+def _same_weight(own: torch.Tensor, held: torch.Tensor) -> bool:
+    """Whether two weights are the same, the module's perhaps in another type."""
+    return own.shape == held.shape and torch.equal(own.cpu(), held.to(own.dtype))

@@ -42,6 +42,23 @@ def exact_interval(hits: int, n: int, *, level: float = 0.95) -> tuple[float, fl
     return float(low), float(high)
 
 
+def tail_of_guessing(hits: int, n: int, chance: float) -> float:
+    """Probability that guessing gives this many hits or more: the one-sided p of an exact binomial test.
+
+    Args:
+        hits: How many were hit.
+        n: How many there were.
+        chance: Probability of a hit by guessing, in (0, 1].
+
+    Example:
+        >>> tail_of_guessing(1, 2, 0.5)
+        0.75
+    """
+    _check_count(n, "n")
+    _check_hits(hits, n)
+    return float(stats.binom.sf(hits - 1, n, chance))
+
+
 def bootstrap_interval(
     statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]],
     count: int,

@@ -18,6 +18,7 @@ from mi_lightning.stats import (
     paired_test,
     runs_for_bound,
     share_interval,
+    tail_of_guessing,
     worst_person_bound,
 )
 
@@ -270,3 +271,9 @@ def test_a_share_of_few_people_is_no_headline():
 def test_what_cannot_be_said(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_tail_of_the_binomial():
+    assert tail_of_guessing(0, 10, 0.3) == pytest.approx(1)
+    assert tail_of_guessing(10, 10, 0.5) == pytest.approx(2**-10)
+    assert tail_of_guessing(2, 3, 0.5) == pytest.approx(0.5)

@@ -139,7 +139,7 @@ class Attack:
             part: object = self.step.estimator if isinstance(self.step, GradientStep) else self.step
             raise InputError(
                 "a target that gives gradients, or an estimator that only queries",
-                f"{type(target).__name__} with {type(part).__name__}",
+                f"{type(target).__name__}{target.why_no_gradient} with {type(part).__name__}",
                 field="estimator",
             )
         problem = Problem(target, self.space, self.cost, self.priors, self.transforms)

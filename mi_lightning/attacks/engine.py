@@ -83,6 +83,7 @@ class Engine:
                     self.iterate()
                     if not self.step.needs_gradients and self.drop_stopped(but_all=True):
                         break  # a query is dear: rows that have stopped leave at once
+                self.problem.target.check_answers()
             if self.state.iteration >= self.max_iterations:
                 self.state.stop(None, "max_iterations")
             report = report_on(self.state, self.problem)

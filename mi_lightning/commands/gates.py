@@ -20,6 +20,7 @@ from mi_lightning.report.manifest import MANIFEST, read_manifest
 from mi_lightning.report.results import RunResults, read_results
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
+from mi_lightning.report.verification import unshown, verification_of
 from mi_lightning.stats import exact_interval, headline_refusal, paired_test
 
 
@@ -76,7 +77,7 @@ class Limit:
         told = f"{name}: {self.figure} is {_show(self.figure, value)}"
         told += f", 95% interval up to {_show(self.figure, upper)}" if above else ""
         line = f"{told}: {'not above' if passed else 'above'} {_show(self.figure, self.bound)}"
-        if passed and (doubt := self._of_failed(run)):
+        if passed and (doubt := _unshown(run, self.figure) or self._of_failed(run)):
             return Outcome(str(self), name, self.figure, f"{name}: {doubt}", passed=False, measured=False)
         return Outcome(str(self), name, self.figure, line, passed)
 
@@ -122,6 +123,8 @@ class Baseline:
             reason = _unmeasured(run, figure) or _unmeasured(old, figure, " in the baseline")
         if run is None or reason:
             return Outcome(gate, name, figure, f"{name}: {reason}", passed=False, measured=False)
+        if doubt := _unshown(run, figure):  # also where the figure rose: it might have risen more
+            return Outcome(gate, name, figure, f"{name}: {doubt}", passed=False, measured=False)
         value, previous = _value(run, figure), _value(old, figure)
         told = f"{name}: {figure} is {_show(figure, value)}, it was {_show(figure, previous)}"
         if value <= previous + _ROUNDING:
@@ -281,6 +284,15 @@ def _unmeasured(run: Mapping[str, Any], figure: str, where: str = "") -> str:
     else:
         return ""
     return f"{figure} could not be measured{where} ({reason})"
+
+
+def _unshown(run: Mapping[str, Any], figure: str) -> str:
+    """Why a figure that is low does not show that a target is safe; empty if it does."""
+    found = verification_of(run.get("verification"))
+    if found.shown or figure not in (*_OF_THE_ATTACK, "inside_top1"):
+        return ""
+    why = unshown([run]) or "nobody asked the target whether it knows these people"
+    return f"{figure} could not be measured ({why})"
 
 
 def _show(figure: str, value: float) -> str:

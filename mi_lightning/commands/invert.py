@@ -12,6 +12,8 @@ from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import summary_table
 from mi_lightning.report.manifest import write_manifest
+from mi_lightning.report.results import read_results
+from mi_lightning.report.verification import verification_of
 from mi_lightning.targets.base import Target
 
 _PRECISIONS = ("32-true", "64-true")
@@ -62,12 +64,24 @@ def show_run(folder: Path) -> None:
     if (folder / "results.json").is_file():
         screen = console()
         screen.print(summary_table([folder]))
+        tell_verification(folder)
         screen.print(f"results: {folder}")
 
 
 def show_price(target: Target) -> None:
     """Print what a target has cost; nothing of one that charges nothing."""
-    price = target.price
-    if price is not None and target.price_per_query:
-        queries = round(price / target.price_per_query)
-        console().print(f"price: {queries:,} queries x {target.price_per_query:g} = {price:,.6g}")
+    each, price = target.price_per_query, target.price
+    if each is not None and price is not None:
+        console().print(f"price: {target.charged:,} queries x {each:g} = {price:,.6g}")
+
+
+def tell_verification(folder: Path, name: str = "") -> None:
+    """Print whether the target of a run was shown to know the people.
+
+    Args:
+        folder: Folder of the run.
+        name: What to call it.
+    """
+    found = verification_of(read_results(folder).data.get("verification"))
+    style = {"bad": "bold red", "note": "yellow", "grey": "dim"}.get(found.style, "")
+    console().print(f"{name}{': ' if name else ''}{found.title} {found.text}", style=style, markup=False)

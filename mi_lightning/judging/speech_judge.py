@@ -257,6 +257,8 @@ class SpeechJudge(Judge):
                 found["identification_top1"] = (nearest_person(features, self._evaluator_means) == label).float()
         if self._box is not None:
             logits = _whole(self._box, self._box, list(waves))
+            if isinstance(self.target, Target):
+                logits = self.target.in_order(logits)
             found["target_top1"] = top_k_hits(logits, label, 1)
             found["target_confidence"] = logits.softmax(1).gather(1, label[:, None])[:, 0]
             if self._speech is not None:

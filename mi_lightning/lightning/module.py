@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +87,10 @@ class Inversion(LightningModule):
             undefended = open_target(self.classifier_ckpt, self._target, self.access)
             self._target, self._complete = defend(undefended, self.defenses), True
         return self._target
+
+    def adopt_names(self, names: Sequence[str]) -> None:
+        """Let the target take over the names of the people in the data (:meth:`Target.adopt_names`)."""
+        self.target.adopt_names(names)
 
     @property
     def result(self) -> InversionResult:

@@ -22,6 +22,7 @@ from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.make import Choice, make_judge
+from mi_lightning.judging.sanity import Sanity, check_evaluator, check_target
 from mi_lightning.lightning import strategies
 from mi_lightning.lightning.callbacks.base import callbacks_of
 from mi_lightning.lightning.module import Inversion
@@ -40,9 +41,11 @@ class InversionTrainer(Trainer):
     Attributes:
         judge: Scores reconstructions after the attack (None without references and evaluator). The attack never
             sees it; callbacks do.
+        verification: What came of asking the target about the references, before the attack.
     """
 
     judge: Judge | None = None
+    verification: Sanity | None = None
 
     def invert(
         self,
@@ -50,8 +53,13 @@ class InversionTrainer(Trainer):
         datamodule: PersonDataModule | None = None,
         evaluator_ckpt: str | None = None,
         recogniser: Recogniser | Literal["auto"] | None = "auto",
+        unverified: bool = False,
+        verification_samples: int | None = None,
     ) -> InversionResult:
         """Reconstruct what a trained classifier knows of each person, and judge how recognisable it is.
+
+        Before the attack the target, without its output defenses, is asked about the references: one that does not
+        know the people looks like one that gives nothing away.
 
         Ctrl-C ends the attack after the running iteration and keeps what was found; a second one aborts.
 
@@ -63,19 +71,30 @@ class InversionTrainer(Trainer):
             recogniser: Outside judge, trained on thousands of other people, by class path
                 (mi_lightning.recognisers.Embedder for one of your own). "auto" takes the one that serves these inputs,
                 if it is installed; null asks none.
+            unverified: Go on with a target (or an evaluator) that names no more of the references right than guessing
+                explains. The report then says in red that no figure says that it is safe.
+            verification_samples: Most test samples (and, where these do not suffice, training samples) that the target
+                is asked about before the attack, dealt out evenly over the people: for one that takes a price for each
+                query. All if not given.
 
         Returns:
             What was found, also as ``model.result``.
 
         Raises:
-            InputError: If evaluator and target are the same, or do not fit each other or the references.
+            InputError: If evaluator and target are the same, do not fit each other or the references, or do not know
+                the people of these.
             MIError: If a checkpoint or the recogniser cannot be used or the output folder cannot be written.
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
         model.stop_requested = False
+        if datamodule is not None:
+            model.adopt_names(datamodule.class_names)
         model.preflight(callbacks_of(self))  # before any file is written
         self._check_devices(model)  # before any process is started
         self.judge = self._make_judge(model, datamodule, evaluator_ckpt, recogniser)
+        self.verification = check_target(model.target, datamodule, unverified=unverified, samples=verification_samples)
+        if datamodule is not None and self.judge is not None and self.judge.evaluator is not None and not unverified:
+            check_evaluator(self.judge.evaluator, datamodule, name=evaluator_ckpt or "")
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "default_root_dir")
         self.fit_loop.max_epochs = 1  # the iterations of the attack are one pass over its blocks

@@ -10,6 +10,7 @@ from typing import Any
 from mi_lightning.attacks import literature
 from mi_lightning.report.overview import short
 from mi_lightning.report.results import RunResults
+from mi_lightning.report.verification import verification_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ CLAUSES = (
         "par. 58",
         "Documents that show what was tested, by whom, how and with what result, and what is done about the risk.",
         "Settings, versions, hashes, the configuration of each run, and files that can be checked again.",
-        (("hashes", "hashes"), ("settings", "settings")),
+        (("verified", "target verified"), ("hashes", "hashes"), ("settings", "settings")),
     ),
     Clause(
         "NIST AI 100-2",
@@ -104,6 +105,10 @@ def annex(
         "coverage": coverage(found, runs),
         "sources": " ".join((literature.__doc__ or "").partition("Sources: ")[2].split()),
         "worst": [(entry["name"], entry["people"], entry["worst_person"]) for entry in found],
+        "verified": [
+            (entry["name"], verification_of(asked), (asked or {}).get("verification_queries"))
+            for entry, asked in zip(found, (run.data.get("verification") for run in runs), strict=True)
+        ],
         "hashes": hashes(found, runs),
         "release_context": (audit or {}).get("release_context"),
         "limits": LIMITS,

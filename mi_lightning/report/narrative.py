@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from mi_lightning.report.formats import show
 from mi_lightning.report.results import RunResults
+from mi_lightning.stats import tail_of_guessing
 
 _CEILING = "real_speech"  # the one control that should succeed
 _EXPECTED = ("without_person", "prior_alone")  # these measure what is no leak, and may well be above guessing
@@ -14,7 +13,6 @@ _JUDGES = (
     ("evaluator_top1", "inside evaluator"),
     ("identification_top1", "inside evaluator"),
 )
-_KNOWS = 0.5  # share of real test samples that a target has to name right for an attack on it to say anything
 _SURE = 0.001  # a control this unlikely to come from guessing is reported as a failure of the measurement
 _DOUBT = 0.01  # an outcome more likely than this under guessing is reported as no finding
 
@@ -104,13 +102,6 @@ def warnings(run: RunResults) -> list[str]:
     """Say what a reader has to know before the numbers of a run are believed."""
     people, chance = int(run.summary["labels"]), run.data.get("chance") or {}
     found = []
-    accuracy = run.data["target"].get("test_accuracy")
-    if accuracy is None or accuracy < _KNOWS:
-        known = "is not known" if accuracy is None else f"is only {show(accuracy, 'share')}"
-        found.append(
-            f"The share of real test samples that the target names right {known}. Weights that were not loaded, "
-            "another preprocessing or labels in another order look like a model that gives nothing away: see there."
-        )
     for control, numbers in (run.data.get("controls") or {}).items():
         if control == _CEILING or control in _EXPECTED:
             continue
@@ -118,7 +109,7 @@ def warnings(run: RunResults) -> list[str]:
             share, guessing = numbers.get(key), chance.get(key)
             if share is None or not guessing:
                 continue
-            if _tail(round(share * people), people, guessing) < _SURE:
+            if tail_of_guessing(round(share * people), people, guessing) < _SURE:
                 found.append(
                     f"The control “{run.media.control(control)}” reaches {show(share, 'share')} where guessing "
                     f"gives {show(guessing, 'share')}: the {judge} sees people where there are none, so do not "
@@ -142,7 +133,7 @@ def warnings(run: RunResults) -> list[str]:
 
 def _finding(hits: int, people: int, guessing: float) -> str:
     """What a number of hits means, in a sentence."""
-    if _tail(hits, people, guessing) > _DOUBT:
+    if tail_of_guessing(hits, people, guessing) > _DOUBT:
         return "That cannot be told from guessing: this attack shows no leak, which does not prove that there is none."
     known = round(1 / guessing)  # people whom the classifier was trained on
     who = "whom it was trained on" if people >= known else f"of the {people} attacked, out of {known} that it knows"
@@ -152,13 +143,3 @@ def _finding(hits: int, people: int, guessing: float) -> str:
         people_who = f"the people {who}" if people >= known else who.removeprefix("of ")
         return f"By that measure the attacked classifier gives away most of {people_who}."
     return "That is more than guessing gives: the attacked classifier gives away some of the people."
-
-
-def _tail(hits: int, count: int, chance: float) -> float:
-    """Probability that guessing gives this many hits or more (binomial).
-
-    Example:
-        >>> _tail(1, 2, 0.5)
-        0.75
-    """
-    return math.fsum(math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(hits, count + 1))

@@ -8,6 +8,7 @@ from typing import Any
 from mi_lightning.report.marks import bar
 from mi_lightning.report.narrative import warnings
 from mi_lightning.report.results import RunResults
+from mi_lightning.report.verification import verification_of
 
 INSTALL = 'pip install "mi-lightning[judges]"'
 #: Figures of a run that an audit states (``runs`` of ``audit.json``); those that it does not know are null.
@@ -93,6 +94,7 @@ def attacks(found: Sequence[Mapping[str, Any]], runs: Sequence[RunResults]) -> l
             "defenses": [short(each["class"]) if isinstance(each, Mapping) else each for each in _defenses(run)],
             "best": run.media.control(entry["best_control"]["name"]) if entry["best_control"] else None,
             "warnings": warnings(run),
+            "verification": verification_of(run.data.get("verification")),
         }
         for entry, run in zip(found, runs, strict=True)
     ]

@@ -40,6 +40,7 @@ def write_results(
     input_range: tuple[float, float] = (0.0, 1.0),
     run: Mapping[str, Any] | None = None,
     timeline: tuple[Sequence[int], Sequence[NDArray[np.uint8]]] | None = None,
+    verification: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write all files of an attack. Each appears whole or not at all; ``results.json`` last.
 
@@ -53,6 +54,8 @@ def write_results(
         run: How it was run; of this process (:func:`run_info`) if None.
         timeline: Iterations, and how what had been found of each label until then looked: for each of them pixels (L,
             H, W) or (L, H, W, 3), labels in rising order.
+        verification: Whether the target was shown to know the people
+            (:meth:`mi_lightning.judging.sanity.Sanity.describe`); nobody asked if None.
 
     Returns:
         Path of ``results.json``.
@@ -82,6 +85,7 @@ def write_results(
         "ceiling": {} if judgement is None else judgement.ceiling,
         "chance": {} if judgement is None else judgement.chance,
         **{name: None if judgement is None else judgement.description.get(name) for name in _JUDGED_BY},
+        "verification": None if verification is None else dict(verification),
         "run": run_info() if run is None else dict(run),
     }
     written = plain(data)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mi_lightning.targets.base import QueryBudgetError, QueryLedger, Target, TargetError
+from mi_lightning.targets.base import Target, TargetError
 from mi_lightning.targets.black_box import BlackBox, NumpyFunction
 from mi_lightning.targets.http import HttpModel
 from mi_lightning.targets.label_only import LabelOnly
+from mi_lightning.targets.ledger import QueryBudgetError, QueryLedger
 from mi_lightning.targets.onnx import OnnxModel
 from mi_lightning.targets.preprocessing import Preprocessing
 from mi_lightning.targets.sklearn import SklearnModel

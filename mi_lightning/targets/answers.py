@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import TargetError, renormalise
+from mi_lightning.targets.outputs import what_is_wrong
 
 _EXACT = 1e-5  # sums that are this close to 1 differ by floating point alone
 _MOST_DECIMALS = 5  # beyond, float32 cannot tell a number of few decimals from any other
@@ -39,7 +40,7 @@ def confidences_of(said: Tensor, x: Tensor, num_classes: int, tolerance: float) 
         good = good_rows(precise.double(), tolerance)
         if not bool(good.all()):
             row = int((~good).nonzero()[0, 0])
-            raise TargetError(f"expected {_what_is_wrong(precise[row])} in row {row} of {len(x)}")
+            raise TargetError(f"expected {what_is_wrong(precise[row])} in row {row} of {len(x)}")
     if low < 1 - _EXACT or high > 1 + _EXACT:
         off = ((total - 1).abs() > _EXACT)[:, None]  # the others stay as they are, to the bit
         precise = torch.where(off, renormalise(precise), precise)
@@ -97,12 +98,3 @@ def _rounding_error(said: Tensor) -> float:
         if bool(((scaled - scaled.round()).abs() < 0.01).all()):  # float32 is off by 6e-8 * 10^5 at most
             return 0.5 * 10.0**-decimals if decimals else 0.0
     return 0.0
-
-
-def _what_is_wrong(row: Tensor) -> str:
-    """Say what keeps a row from being confidences, as the first half of an error."""
-    if bool(row.isnan().any()):
-        return "confidences, got NaN"
-    if bool((row < 0).any()):
-        return f"confidences >= 0, got {float(row.min()):.4g}"
-    return f"confidences that sum to 1, got {float(row.sum()):.4g}"

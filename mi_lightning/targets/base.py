@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Any, Self
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from mi_lightning.classifiers.base import Facts
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.targets.ledger import QueryLedger
+from mi_lightning.targets.outputs import what_is_wrong
 
 
 class TargetError(MIError):
@@ -22,115 +25,6 @@ class TargetError(MIError):
     """
 
     found: object = None
-
-
-class QueryBudgetError(InputError):
-    """A question that was not asked, because a row's query budget does not allow it."""
-
-
-class QueryLedger:
-    """Counts every input that was asked for, by the row of an attack that asks, and holds each row to a budget.
-
-    A row is known by a key, any integer of its own. Who asks is said around the question::
-
-        with ledger.asking(keys):
-            ...  # R keys: a batch of R * n inputs belongs to them in their order, n consecutive inputs each
-
-    Attributes:
-        total: Inputs asked for, by rows and by anybody else.
-        budget: Inputs that each row may ask for; no limit if None.
-        askers: Keys of the rows that ask now; empty where nobody said who asks.
-        failed: Rows with a question that got no answer, and why: they end with what they have, the others go on.
-    """
-
-    def __init__(self) -> None:
-        """Start with no query and no budget."""
-        self.total = 0
-        self.budget: int | None = None
-        self.askers: tuple[int, ...] = ()
-        self._counts: dict[int, int] = {}
-        self._pending = 0  # asked for by each of the rows below, not yet booked
-        self._pending_for: tuple[int, ...] = ()
-        self.failed: dict[int, str] = {}
-
-    def restart(self, budget: int | None = None) -> None:
-        """Forget the rows' counts and failures, for a new attack with this budget; the total goes on."""
-        self.budget, self._pending = budget, 0
-        self._counts.clear()
-        self.failed.clear()
-
-    @contextmanager
-    def asking(self, keys: Sequence[int]) -> Iterator[None]:
-        """Say which rows ask until the end of the ``with`` block."""
-        previous, self.askers = self.askers, keys if isinstance(keys, tuple) else tuple(keys)
-        try:
-            yield
-        finally:
-            self.askers = previous
-
-    def share(self, inputs: int) -> int:
-        """Return how many inputs of a batch belong to each asker.
-
-        Raises:
-            RuntimeError: If the batch cannot be split evenly.
-        """
-        share, rest = divmod(inputs, max(1, len(self.askers)))
-        if rest:
-            raise RuntimeError(f"{inputs} inputs cannot be split evenly over {len(self.askers)} rows")
-        return share
-
-    def count(self, inputs: int) -> None:
-        """Count a batch before it is asked.
-
-        Args:
-            inputs: Inputs in the batch.
-
-        Raises:
-            QueryBudgetError: If it would take a row over the budget; nothing is counted then.
-        """
-        share = self.share(inputs)
-        if self.budget is not None and self.askers:
-            spent = max(self.asked(self.askers))
-            if spent + share > self.budget:
-                raise QueryBudgetError(f"at most {self.budget} queries per row", spent + share, "query_budget")
-        if self.askers is not self._pending_for:
-            self._settle()
-            self._pending_for = self.askers
-        self._pending += share
-        self.total += inputs
-
-    def take_back(self, key: int, inputs: int) -> None:
-        """Count inputs of a row no longer that were counted and then not asked."""
-        self._settle()
-        self._counts[key] -= inputs
-        self.total -= inputs
-
-    def of(self, key: int) -> int:
-        """Return the inputs that one row has asked for since the last :meth:`restart`."""
-        self._settle()
-        return self._counts.get(key, 0)
-
-    def asked(self, keys: Sequence[int]) -> list[int]:
-        """Return the inputs that each of many rows has asked for since the last :meth:`restart`, in their order."""
-        self._settle()
-        return [self._counts.get(key, 0) for key in keys]
-
-    def run_state(self) -> dict[str, Any]:
-        """Return the counts and the budget: plain values."""
-        self._settle()
-        return {"total": self.total, "budget": self.budget, "counts": dict(self._counts)}
-
-    def load_run_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`run_state` returned; who asks now stays."""
-        self.total, self.budget, self._pending = state["total"], state["budget"], 0
-        self._counts = dict(state["counts"])
-
-    def _settle(self) -> None:
-        """Book what the same rows have asked for since the last time: most batches come from the same rows."""
-        if self._pending:
-            for key in self._pending_for:
-                self._counts[key] = self._counts.get(key, 0) + self._pending
-            self._pending = 0
 
 
 class Target(nn.Module, ABC):
@@ -149,7 +43,12 @@ class Target(nn.Module, ABC):
         input_shape: Shape of one input, without the batch.
         input_range: Lowest and highest value of an input.
         num_classes: Number of classes, C.
-        class_names: Name of each class.
+        class_names: Name of each class, in the order of the columns that are released.
+        names_given: Whether somebody named the classes, or they are called ``"0"``, ``"1"``, ... for want of names.
+        names_from: ``"target"``; ``"data"`` if :meth:`adopt_names` took the names over, ``"reordered"`` if it put the
+            columns into another order.
+        why_no_gradient: Where there are no gradients, why, as the end of a sentence; empty where that goes without
+            saying.
         price_per_query: What one input costs, in any currency; None where nothing is charged.
     """
 
@@ -162,6 +61,10 @@ class Target(nn.Module, ABC):
     input_range: tuple[float, float]
     num_classes: int
     class_names: tuple[str, ...]
+    names_given: bool = True
+    names_from: str = "target"
+    why_no_gradient: str = ""
+    _order: Tensor | None  # which column of what `release` gives is that of each class; as they are if None
 
     def __init__(self, *, max_batch: int | None = None) -> None:
         """Start with no query."""
@@ -170,16 +73,55 @@ class Target(nn.Module, ABC):
             raise InputError("max_batch >= 1", max_batch, "max_batch")
         self.max_batch = max_batch
         self.ledger = QueryLedger()
+        self.register_buffer("_order", None, persistent=False)
 
-    def take_facts(self, facts: Facts) -> None:
+    def take_facts(self, facts: Facts, *, names_given: bool = True) -> None:
         """Keep what is known of the classifier."""
         self.input_shape, self.num_classes, self.class_names, self.input_range = facts
+        self.names_given = names_given
 
     def look_like(self, target: Target) -> None:
         """Share the ledger of a target, and what is known of it."""
         self.ledger, self.max_batch, self.differentiable = target.ledger, target.max_batch, target.differentiable
         self.price_per_query = target.price_per_query
-        self.take_facts(Facts(target.input_shape, target.num_classes, target.class_names, target.input_range))
+        self.why_no_gradient = target.why_no_gradient
+        facts = Facts(target.input_shape, target.num_classes, target.class_names, target.input_range)
+        self.take_facts(facts, names_given=target.names_given)
+        self.names_from, self._order = target.names_from, target._order
+
+    def adopt_names(self, names: Sequence[str]) -> None:
+        """Take over the names of the people in the data, and their order.
+
+        Classes that nobody named get these names in their order, if they are as many: whether that is the right order,
+        the sanity pass tells (:mod:`mi_lightning.judging.sanity`). Where the classes were named, and these are the same
+        names in another order, the columns are released in the order of the data from now on. Anything else is left as
+        it is, for the judge to refuse.
+
+        Args:
+            names: Names of the people, in the order of the labels.
+        """
+        wanted = tuple(names)
+        if wanted == self.class_names or len(wanted) != self.num_classes:
+            return
+        if not self.names_given:
+            self.names_from = "data"
+        elif len(set(wanted)) == len(wanted) and set(wanted) == set(self.class_names):
+            place = {name: column for column, name in enumerate(self.class_names)}
+            order = torch.tensor([place[name] for name in wanted])
+            self._order = order if self._order is None else self._order[order.to(self._order.device)]
+            self.names_from = "reordered"
+        else:
+            return
+        self.class_names = wanted
+
+    @property
+    def columns(self) -> Tensor:
+        """Which column of the module behind is that of each class, shape (C,), int64, on the CPU."""
+        return torch.arange(self.num_classes) if self._order is None else self._order.cpu()
+
+    def in_order(self, released: Tensor) -> Tensor:
+        """Return columns, shape (N, C), in the order of :attr:`class_names`."""
+        return released if self._order is None else released.index_select(1, self._order)
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode: Lightning puts every module into training mode when it fits."""
@@ -197,8 +139,13 @@ class Target(nn.Module, ABC):
 
     @property
     def price(self) -> float | None:
-        """What the queries so far have cost; None where nothing is charged."""
-        return None if self.price_per_query is None else self.queries * self.price_per_query
+        """What the queries so far have cost, those of verification among them; None where nothing is charged."""
+        return None if self.price_per_query is None else self.charged * self.price_per_query
+
+    @property
+    def charged(self) -> int:
+        """Inputs asked for so far by attacks, verification and checks."""
+        return self.queries + self.ledger.verification
 
     @abstractmethod
     def release(self, x: Tensor) -> Tensor:
@@ -231,12 +178,12 @@ class Target(nn.Module, ABC):
     def confidences(self, x: Tensor) -> Tensor:
         """Query ``x``, shape (N, *input_shape): confidences, shape (N, C), rows that sum to 1. Counts N queries."""
         self.ledger.count(len(x))
-        return self.release(x)
+        return self.in_order(self.release(x))
 
     def log_confidences(self, x: Tensor) -> Tensor:
         """Query ``x``, shape (N, *input_shape): logarithms of the confidences, in nats. Counts N queries."""
         self.ledger.count(len(x))
-        return self.release_log(x)
+        return self.in_order(self.release_log(x))
 
     def logits(self, x: Tensor) -> Tensor:
         """Query ``x``, shape (N, *input_shape): logits, shape (N, C). Counts N queries.
@@ -246,7 +193,39 @@ class Target(nn.Module, ABC):
         """
         if self.has_logits:
             self.ledger.count(len(x))
-        return self.release_logits(x)
+        return self.in_order(self.release_logits(x))
+
+    @torch.no_grad()
+    def verify(self, x: Tensor) -> Tensor:
+        """Ask about samples whose person is known, *without* the defenses in front: that the target is what it seems.
+
+        Counts as verification alone (:attr:`QueryLedger.verification`): no row of an attack asks, no budget is spent,
+        and no random defense draws. The answers are checked, those of a white box, too.
+
+        Args:
+            x: Samples, shape (N, *input_shape), on any device.
+
+        Returns:
+            Confidences, shape (N, C), on the CPU.
+
+        Raises:
+            TargetError: If the answers are no confidences: of another shape, NaN, negative, or rows that do not sum
+                to 1.
+        """
+        self.ledger.verification += len(x)
+        own: Any = chain(self.parameters(), self.buffers())
+        released = self.in_order(self.release(x.to(next(own, x).device)))
+        check_confidences(released, (len(x), self.num_classes))
+        return released.cpu()
+
+    def check_answers(self) -> None:
+        """Look back at what was answered since the last look; called by an attack at each of its reports.
+
+        Targets that check every answer at once, or whose answers cannot be wrong, have nothing to do here.
+
+        Raises:
+            TargetError: If answers were no confidences.
+        """
 
     def asking(self, keys: Sequence[int]) -> AbstractContextManager[None]:
         """Say which rows of an attack ask until the end of the ``with`` block; see :class:`QueryLedger`."""
@@ -301,3 +280,23 @@ def renormalise(p: Tensor) -> Tensor:
     nothing = total <= 0
     # the quotient is replaced where nothing is left, but its gradient would still be 0 / 0 there
     return torch.where(nothing, 1 / p.shape[1], p / total.masked_fill(nothing, 1.0))
+
+
+def check_confidences(released: Tensor, shape: tuple[int, int], *, tolerance: float = 1e-3) -> None:
+    """Refuse answers that are no confidences.
+
+    Args:
+        released: What was released.
+        shape: The shape that it should have, (N, C).
+        tolerance: How far the sum of a row may be from 1.
+
+    Raises:
+        TargetError: If the shape is another, or a row holds NaN or less than 0, or does not sum to 1.
+    """
+    if tuple(released.shape) != shape:
+        raise TargetError(f"expected confidences of shape {shape}, got {tuple(released.shape)}")
+    precise = released.double()
+    good = (precise >= 0).all(1) & ((precise.sum(1) - 1).abs() <= tolerance)  # NaN fails both
+    if not bool(good.all()):
+        row = int((~good).nonzero()[0, 0])
+        raise TargetError(f"expected {what_is_wrong(precise[row])} in row {row} of {shape[0]}")

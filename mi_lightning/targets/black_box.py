@@ -67,7 +67,8 @@ class Remote(Target):
         self.take_facts(
             Facts.checked(
                 input_shape=input_shape, num_classes=num_classes, class_names=class_names, input_range=input_range
-            )
+            ),
+            names_given=class_names is not None,
         )
         self.function = frozen_copy(function) if isinstance(function, nn.Module) else function
         self._hidden: WhiteBox | None = None  # what answers, where it is known

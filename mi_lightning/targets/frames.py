@@ -70,7 +70,7 @@ class FrameView(Target):
     def log_confidences(self, x: Tensor) -> Tensor:
         """Query waveforms, shape (N, 1, samples): log-confidences, shape (N, C). Counts N * frames queries."""
         self.ledger.count(len(x) * self.frames(x.shape[-1]))
-        return self.release_log(x)
+        return self.in_order(self.release_log(x))
 
     def release(self, x: Tensor) -> Tensor:
         """Return the confidences of waveforms, shape (N, C)."""
@@ -134,6 +134,10 @@ class FrameView(Target):
     def load_run_state(self, state: Mapping[str, Any]) -> None:
         """Let the target go on."""
         self.target.load_run_state(state)
+
+    def check_answers(self) -> None:
+        """Let the target look back."""
+        self.target.check_answers()
 
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the target."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -186,9 +186,15 @@ class HttpModel(Remote):
         self._asked_batches = self._silent = 0
 
     @property
-    def price(self) -> float | None:
-        """What the queries so far have cost, those of checks among them; None where nothing is charged."""
-        return None if self.price_per_query is None else (self.queries + self.check_queries) * self.price_per_query
+    def charged(self) -> int:
+        """Inputs asked for so far by attacks, verification and checks of the order."""
+        return super().charged + self.check_queries
+
+    def adopt_names(self, names: Sequence[str]) -> None:
+        """Take over the names of the people in the data, also for answers that name them."""
+        super().adopt_names(names)
+        if self.names_from == "data":
+            self.bodies = replace(self.bodies, class_names=self.class_names)
 
     @torch.no_grad()
     def release(self, x: Tensor) -> Tensor:

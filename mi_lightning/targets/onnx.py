@@ -100,7 +100,8 @@ class OnnxModel(BlackBox):
             raise InputError(f"num_classes {classes}, as the network answers", num_classes, "num_classes")
         shape, limits = self.input_shape, self.input_range
         self.take_facts(
-            Facts.checked(input_shape=shape, num_classes=classes, class_names=class_names, input_range=limits)
+            Facts.checked(input_shape=shape, num_classes=classes, class_names=class_names, input_range=limits),
+            names_given=class_names is not None,
         )
 
     def fingerprint(self) -> str:

@@ -89,7 +89,8 @@ def find_output(answers: Tensor, given: Output) -> Literal["logits", "probabilit
 
     Args:
         answers: Shape (N, C), or (N, 1) of a single output; rows that are not finite are not looked at.
-        given: What the user says it is, which is only checked.
+        given: What the user says it is, which is only checked: logits that sum to 1 in each row are none, and another
+            softmax over them would leave all classes nearly alike.
 
     Raises:
         InputError: If it cannot be told, or is not what was given.
@@ -98,16 +99,20 @@ def find_output(answers: Tensor, given: Output) -> Literal["logits", "probabilit
         >>> find_output(torch.tensor([[0.2, 0.8]]), "auto"), find_output(torch.tensor([[-0.2, 0.8]]), "auto")
         ('probabilities', 'logits')
     """
-    if given == "logits":
-        return "logits"
     seen = answers[answers.isfinite().all(1)]
     if not len(seen):
+        if given == "logits":
+            return "logits"
         raise InputError("finite answers to grey and noise", "NaN or infinity in each", "module")
     slack = _SINGLE if seen.dtype in (torch.float32, torch.float64) else _HALF
     exact = seen.double()
     low, high = (float(end) for end in exact.aminmax())
     within = low >= 0 and high <= 1 + slack
     off = (exact.sum(1) - 1).abs()
+    if given == "logits":
+        if within and seen.shape[1] > 1 and float(off.max()) <= slack:
+            raise InputError("logits", 'rows that sum to 1: say output "probabilities", or "auto"', "output")
+        return "logits"
     if within and (seen.shape[1] == 1 or float(off.max()) <= slack):
         return "probabilities"
     wrong = f"answers in [{low:.4g}, {high:.4g}]" + (
@@ -119,3 +124,17 @@ def find_output(answers: Tensor, given: Output) -> Literal["logits", "probabilit
     if within:
         raise InputError('output "logits" or "probabilities" to be told: they look like both', wrong, "output")
     return "logits"
+
+
+def what_is_wrong(row: Tensor) -> str:
+    """Say what keeps a row, shape (C,), from being confidences, as the first half of an error.
+
+    Example:
+        >>> what_is_wrong(torch.tensor([0.5, 0.75]))
+        'confidences that sum to 1, got 1.25'
+    """
+    if bool(row.isnan().any()):
+        return "confidences, got NaN"
+    if bool((row < 0).any()):
+        return f"confidences >= 0, got {float(row.min()):.4g}"
+    return f"confidences that sum to 1, got {float(row.sum()):.4g}"

@@ -90,6 +90,7 @@ class SklearnModel(Remote):
             max_batch=max_batch,
             price_per_query=price_per_query,
         )
+        self.names_given = class_names is not None or isinstance(made.classes_[0], str)
         self.estimator, self.label_only, self.tolerance = made, label_only, checked_tolerance(tolerance)
         self._method: Callable[..., Any] = getattr(made, method)
         #: class index of each entry of ``classes_``

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mi_lightning.checkpoint import weights_digest
+from mi_lightning.checkpoint import check_weights, weights_digest
 from mi_lightning.classifiers.base import Classifier, Facts, check_inputs
 from mi_lightning.errors import InputError
 from mi_lightning.nn.frozen import frozen_copy
-from mi_lightning.targets.base import Target
+from mi_lightning.targets.base import Target, TargetError
 from mi_lightning.targets.outputs import Output, exaggerated, find_output, probe_inputs, select_output
 from mi_lightning.targets.preprocessing import Preprocessing
+
+_OFF = 2e-2  # how far probabilities may be off: what 16 bits explain of a sum
 
 
 class WhiteBox(Target):
@@ -43,16 +46,22 @@ class WhiteBox(Target):
             shape (N, 1) or (N,), is the one of class 1 of two.
         select: Index, key or attribute of the output that counts, where the module returns several. An entry
             ``logits``, or the only one of a tuple, is taken by itself.
-        checkpoint: File that it was loaded from, for the report.
-        checkpoint_sha256: Digest of that file, for the report.
+        checkpoint: File that the module was loaded from, for the report. The file is read, and a module of other
+            weights is refused: nothing is loaded here, and an audit of weights that were never loaded finds nothing.
+        checkpoint_sha256: Digest of that file as whoever loaded it knows it; found out if not given. With it a file of
+            another layout than a state dict is believed; weights that differ are refused all the same.
         max_batch: Inputs that the module takes at a time; larger questions are split. Any number if None.
 
     Attributes:
         output: ``"logits"`` or ``"probabilities"``.
         output_detected: Whether that was found out by asking.
+        differentiable: Whether gradients reach the input: found out by asking, and false where the module detaches
+            what it answers. Such a target can still be queried.
 
     Raises:
-        InputError: If the module cannot be copied or asked, or the arguments do not fit it.
+        InputError: If the module cannot be copied or asked, the arguments do not fit it, or the weights are not those
+            of the file.
+        MIError: If the file cannot be read.
 
     Example:
         >>> target = WhiteBox(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), input_shape=(3, 2, 2))
@@ -89,10 +98,13 @@ class WhiteBox(Target):
         self.module, self.select = frozen_copy(module), select
         self.preprocessing = frozen_copy(preprocessing) if isinstance(preprocessing, nn.Module) else preprocessing
         self.checkpoint, self.checkpoint_sha256 = checkpoint, checkpoint_sha256
+        if checkpoint:
+            self.checkpoint_sha256 = check_weights(module, checkpoint, checkpoint_sha256)
         own = module if isinstance(module, Classifier) else None
         self.output: Output = "logits" if own is not None and output == "auto" else output
         self.output_detected = self.output == "auto"
         self._changes_input = False
+        self._off: Tensor | None = None
         if own is not None:
             input_shape, input_range = input_shape or own.input_shape, input_range or own.input_range
             class_names = class_names or own.class_names
@@ -108,7 +120,9 @@ class WhiteBox(Target):
         classes = max(2, self._width)
         if num_classes not in (None, classes):
             raise InputError(f"num_classes {classes}, as the module answers", num_classes, "num_classes")
-        self.take_facts(Facts.checked(**known._asdict() | {"num_classes": classes, "class_names": class_names}))
+        named = class_names is not None and (own is None or tuple(class_names) != tuple(map(str, range(classes))))
+        facts = Facts.checked(**known._asdict() | {"num_classes": classes, "class_names": class_names})
+        self.take_facts(facts, names_given=named)
         self.has_logits = self.output == "logits"
 
     @property
@@ -169,10 +183,35 @@ class WhiteBox(Target):
         if self._foreign:
             check_inputs(x, self.input_shape)
         answers = self.in_batches(self._ask, x)
+        if not self.has_logits:
+            self._note(answers.detach())
         if self._width == 1:
             first = torch.zeros_like(answers) if self.has_logits else 1 - answers
             return torch.cat((first, answers), 1)
         return answers
+
+    def _note(self, answers: Tensor) -> None:
+        """Remember how far probabilities, shape (N, C) or (N, 1), were off at most, without looking at the device."""
+        low, high = answers.aminmax()
+        worst = torch.maximum(-low, high - 1)
+        if self._width > 1:
+            worst = torch.maximum(worst, (answers.sum(1) - 1).abs().amax())
+        self._off = worst if self._off is None else torch.maximum(self._off, worst)
+
+    def check_answers(self) -> None:
+        """Look back at the probabilities that the module gave since the last look: one look at the device.
+
+        Logits need none: softmax makes confidences of any, and of NaN the rows that diverge.
+
+        Raises:
+            TargetError: If some were NaN, less than 0, or did not sum to 1.
+        """
+        if self._off is None:
+            return
+        off, self._off = float(self._off), None
+        if not off <= _OFF:
+            what = "NaN" if math.isnan(off) else f"some that are off by {off:.3g}"
+            raise TargetError(f"expected probabilities, at least 0 and with rows that sum to 1, got {what}")
 
     def _ask(self, x: Tensor) -> Tensor:
         """Return what the module answers, shape (N, C), or (N, 1) of a single output, in the type of ``x``."""
@@ -233,6 +272,11 @@ class WhiteBox(Target):
                 wild = self.in_batches(self._raw, exaggerated(before, facts.input_range))
                 answers.append(wild.reshape(-1, answer.shape[1]))
             self.output = find_output(torch.cat(answers), self.output)
+            self.differentiable = _passes_gradients(self._raw, before)
+            if not self.differentiable:
+                self.why_no_gradient = (
+                    ", whose module lets no gradient through to its input (detach, no_grad, numpy or argmax in it)"
+                )
         return answer.shape[1]
 
     def _is_changed(self, own: Classifier, facts: Facts) -> bool:
@@ -245,6 +289,17 @@ class WhiteBox(Target):
         given = x if self.preprocessing is None else self.preprocessing(x)
         weight = self._weight()
         return select_output(self.module(given if weight is None else given.to(weight.dtype)), self.select)
+
+
+def _passes_gradients(ask: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Whether gradients of what a module answers reach its input."""
+    with torch.enable_grad():
+        leaf = x.clone().requires_grad_()
+        try:
+            (gradient,) = torch.autograd.grad(ask(leaf * 1).sum(), leaf, allow_unused=True)
+        except Exception:  # noqa: BLE001  # whatever a foreign module raises where it may not touch a gradient
+            return False
+    return gradient is not None
 
 
 def preprocessing_of(preprocessing: object) -> str | None:

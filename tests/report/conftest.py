@@ -40,6 +40,19 @@ ATTACK = {
     "seed": 0,
 }
 NAMES = ("ann", "bob", "cleo")
+VERIFIED = {
+    "status": "verified",
+    "reason": "",
+    "hint": "",
+    "accuracy": 0.975,
+    "chance": 0.025,
+    "n": 120,
+    "samples": "test",
+    "p_value": 0.0,
+    "recorded_accuracy": 0.95,
+    "verification_queries": 120,
+    "names": "target",
+}
 
 
 def make_result(shape: tuple[int, ...] = (1, 12, 10)) -> InversionResult:

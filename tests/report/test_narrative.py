@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mi_lightning.report import read_results
-from mi_lightning.report.narrative import _tail, reading, warnings
+from mi_lightning.report.narrative import reading, warnings
 from tests.report.pages import edit, page_of
 
 
@@ -82,19 +82,3 @@ def test_interruptions_divergence_and_clipping_are_noted(run_folder, tmp_path):
     assert "interrupted: 3 of 4 rows had not stopped" in page.text
     assert "1 of 4 rows diverged" in page.text
     assert "12.5% of the values lie outside [0, 1], since the attack has no clamp" in page.text
-
-
-def test_tail_of_the_binomial():
-    assert _tail(0, 10, 0.3) == pytest.approx(1)
-    assert _tail(10, 10, 0.5) == pytest.approx(2**-10)
-    assert _tail(2, 3, 0.5) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize(("accuracy", "told"), [(None, "is not known"), (0.025, "is only 2.5%"), (0.5, "")])
-def test_a_target_that_does_not_know_the_people_is_not_taken_for_one_that_keeps_them(run_folder, accuracy, told):
-    def change(data):
-        data["target"]["test_accuracy"] = accuracy
-
-    said = " ".join(warnings(read_results(edit(run_folder(), change))))
-    assert ("labels in another order" in said) == bool(told)
-    assert told in said

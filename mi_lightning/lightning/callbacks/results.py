@@ -13,6 +13,7 @@ from mi_lightning.data.base import modality_of
 from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.judgement import best_rows
+from mi_lightning.judging.sanity import Sanity
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
 from mi_lightning.report import write_results
 from mi_lightning.report.media import media
@@ -86,7 +87,7 @@ class ResultsWriter(InversionCallback):
         folder = self._folder(trainer)
         if not trainer.is_global_zero:
             return
-        judge = getattr(trainer, "judge", None)
+        judge, verification = getattr(trainer, "judge", None), getattr(trainer, "verification", None)
         target = inversion.target
         write_results(
             folder,
@@ -96,6 +97,7 @@ class ResultsWriter(InversionCallback):
             attack=inversion.describe(callbacks_of(trainer)),
             input_range=target.input_range,
             timeline=self._timeline(),
+            verification=verification.describe() if isinstance(verification, Sanity) else None,
         )
 
     def _folder(self, trainer: Trainer) -> Path:

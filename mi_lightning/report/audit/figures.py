@@ -60,6 +60,7 @@ def run_figures(name: str, run: RunResults, controls: Mapping[str, Control], fol
         "controls": {control: _share_of(numbers) for control, numbers in _all_controls(run, controls).items()},
         "test_error": (run.data.get("recogniser") or {}).get("test_error"),
         "refused": refusal(run),
+        "verification": run.data.get("verification"),
     }
     found |= _shares(run, few=headline_refusal(_judged_people(run)) is not None)
     return found | _leak(run, found, controls) | {"worst_person": _worst_person(run)}

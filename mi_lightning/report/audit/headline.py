@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi_lightning.report.formats import show
+from mi_lightning.report.verification import unshown
 
 
 def headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -23,6 +24,10 @@ def headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     measured = [run for run in runs if run["recognised"] is not None]
     if not measured:
         return _refused(runs)
+    # whom an attack finds is found; that it finds nobody says nothing of a target that may not know them
+    measured = [run for run in measured if not unshown([run]) or is_above_controls(run)]
+    if not measured:
+        return _refused([{**run, "refused": unshown([run]) or run["refused"]} for run in runs])
     worst = max(measured, key=lambda run: run["recognised"])  # the first of equals
     found = {
         "figure": worst["recognised"],
@@ -32,6 +37,8 @@ def headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "refused": None,
     }
     sentence = _sentence(worst, measured) + _unjudged(worst) + _unmeasured(len(runs) - len(measured))
+    if reason := unshown(measured):
+        sentence += f" Others may be given away, too: {reason}."
     return {"sentence": sentence} | found
 
 

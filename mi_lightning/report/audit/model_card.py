@@ -7,6 +7,7 @@ from typing import Any
 
 from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.formats import show
+from mi_lightning.report.verification import verification_of
 
 _COLUMNS = ("attack", "access", "people", "recognised", "ceiling", "guessing", "best control", "let in at 1%")
 _COLUMNS_MEAN = (
@@ -47,6 +48,9 @@ def model_card(document: Mapping[str, Any], outcomes: Sequence[Outcome] = ()) ->
         f"- {_text(run['name'])} could not be measured: {_text(run['refused'])}" for run in runs if run["refused"]
     ]:
         lines += [*refused, ""]
+    if odd := [run for run in runs if run.get("verification") and run["verification"]["status"] != "verified"]:
+        found = [(run["name"], verification_of(run["verification"])) for run in odd]
+        lines += [*(f"- {_text(name)}: {_text(f'{each.title} {each.text}')}" for name, each in found), ""]
     if failed := [run for run in runs if run["attack_failed"]]:
         lines += [
             *(f"- {_text(run['name'])}: the attack failed for {show(run['attack_failed'], 'share')}" for run in failed),

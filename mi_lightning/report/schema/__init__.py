@@ -137,11 +137,29 @@ RESULTS_SCHEMA: dict[str, Any] = _object(
         "recogniser": {"type": ["object", "null"]},
         "recogniser_missing": _TEXT,
         "data": {"type": ["object", "null"]},
+        "verification": {
+            **_object(
+                {
+                    "status": {"type": "string"},  # verified, warned, unverified, not_verified or exempt
+                    "reason": {"type": "string"},
+                    "hint": {"type": "string"},
+                    "accuracy": _NUMBER,
+                    "chance": _NUMBER,
+                    "n": {"type": "integer"},
+                    "samples": _TEXT,
+                    "p_value": _NUMBER,
+                    "recorded_accuracy": _NUMBER,
+                    "verification_queries": {"type": "integer"},
+                    "names": {"type": "string"},
+                }
+            ),
+            "type": ["object", "null"],
+        },
         "run": {"type": "object"},
     },
     optional=(
         *("input_shape", "input_range", "controls", "ceiling", "chance", "evaluator", "recogniser"),
-        *("recogniser_missing", "data", "run"),
+        *("recogniser_missing", "data", "verification", "run"),
     ),
 )
 

@@ -25,7 +25,7 @@ def contrasts(plan: SweepPlan, series: Sequence[Mapping[str, Any]]) -> list[str]
     said = []
     for line in series:
         figure, label = _figure(line), line["breakdown"]["below_at"]
-        if label is None or line["breakdown"]["worked"] is False:
+        if label is None or line["breakdown"]["worked"] is False or line.get("unshown"):
             continue
         there = {
             other["name"]: point[figure.key]["value"]
@@ -51,6 +51,8 @@ def verdict(plan: SweepPlan, line: Mapping[str, Any]) -> dict[str, str]:
     if not points:
         nothing = _nothing(figure)
         head, unit, text = "not measured", "", f"{nothing[0].upper()}{nothing[1:]}"
+    elif line.get("unshown"):
+        head, unit, text = "says nothing", "", f"{line['unshown'][0].upper()}{line['unshown'][1:]}."
     elif found["worked"] is False:
         head, unit = "says nothing", ""
         text = f"Under {limit} are {figure.done} at {plan.strength.reference} already."
@@ -103,6 +105,8 @@ def _breaks(plan: SweepPlan, line: Mapping[str, Any]) -> str:
     points, limit = measured(line["points"], figure.key), show(plan.broken_below, "share")
     if not points:
         return " ".join([_nothing(figure), *_unknown(plan, found)])
+    if line.get("unshown"):
+        return f"{line['unshown']}."
     share = show(points[-1][figure.key]["value"], "share")
     if found["worked"] is False:
         about = "the defense" if plan.defends else title

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mi_lightning.judging.calibration import Utility
 from mi_lightning.report.sweep.figure import Figure, deciding_figure
 from mi_lightning.report.sweep.plan import SweepPlan, SweepRun
+from mi_lightning.report.verification import unshown
 from mi_lightning.stats import bootstrap_interval, exact_interval, nested_interval
 
 #: Numbers of a person, in each run: their name in ``per_label``, and whether they are shares of hits.
@@ -57,6 +58,7 @@ def series_of(plan: SweepPlan, runs: Sequence[SweepRun]) -> list[dict[str, Any]]
                 "attack": attack,
                 "settings": settings,
                 "points": points,
+                "unshown": unshown([run.finished.results.data for run in mine]),
             }
         )
     figure = deciding_figure([point for line in found for point in line["points"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -87,6 +87,23 @@ class Defense(Target):
             shown = self.defend(p)
         return pass_back(shown, p, self.share)
 
+    def verify(self, x: Tensor) -> Tensor:
+        """Ask what is behind: whether a target knows somebody is not a question to its defenses."""
+        return self._behind.verify(x)
+
+    def adopt_names(self, names: Sequence[str]) -> None:
+        """Let what is behind take over the names."""
+        self._behind.adopt_names(names)
+        self.class_names, self.names_from, self._order = (
+            self._behind.class_names,
+            self._behind.names_from,
+            self._behind._order,
+        )
+
+    def check_answers(self) -> None:
+        """Let what is behind look back."""
+        self._behind.check_answers()
+
     def release_log(self, x: Tensor) -> Tensor:
         """Return the logarithm of the defended confidences, shape (N, C), in nats.
 
@@ -107,9 +124,9 @@ class Defense(Target):
         self._behind.restart(query_budget)
 
     @property
-    def price(self) -> float | None:
-        """What the queries so far have cost, as the target behind says."""
-        return self._behind.price
+    def charged(self) -> int:
+        """Inputs asked for so far, as the target behind says."""
+        return self._behind.charged
 
     @property
     def classifier(self) -> nn.Module | None:

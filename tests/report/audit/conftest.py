@@ -9,7 +9,7 @@ import pytest
 
 from mi_lightning.report.audit.document import audit_document
 from mi_lightning.report.results import RunResults
-from tests.report.conftest import ATTACK, TARGET
+from tests.report.conftest import ATTACK, TARGET, VERIFIED
 
 RECOGNISER = {
     "class": "mi_lightning.recognisers.DlibFaces",
@@ -77,6 +77,7 @@ def make_results(
         "config": None,
         "target": copy.deepcopy(TARGET) | {"access": access, "fingerprint": "cc" * 32, "defenses": list(defenses)},
         "attack": copy.deepcopy(ATTACK),
+        "verification": dict(VERIFIED),
         "summary": {"labels": people, "rows": people, "seconds": 0.5 * people},
         "per_label": per_label,
         "controls": {
