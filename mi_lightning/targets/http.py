@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mi_lightning.classifiers.base import check_inputs
@@ -18,31 +16,14 @@ from mi_lightning.targets.answers import certainties_of, checked_tolerance, conf
 from mi_lightning.targets.base import TargetError
 from mi_lightning.targets.black_box import Remote
 from mi_lightning.targets.http_bodies import Bodies, Body
-from mi_lightning.targets.http_client import Server, UnansweredError
+from mi_lightning.targets.http_client import Server
+from mi_lightning.targets.http_requests import Canary, Heard, Requests
 from mi_lightning.targets.outputs import probe_inputs
 from mi_lightning.targets.preprocessing import Preprocessing
 
 _log = logging.getLogger(__name__)
 
-Canary = Literal["start", "always", "off"]
-
 _BATCH = 32  # inputs in a request, where nobody says how many
-_GIVE_UP = 3  # requests in a row without an answer, each asked again as often as allowed: the server is down
-_FEWER_RETRIES = 2  # while the input that a request fails by is looked for
-_SAME = 1e-3  # two answers to one input, alone and among others, differ by less
-
-
-@dataclass
-class _Heard:
-    """What was said of a number of inputs: answers, and what got none.
-
-    Attributes:
-        said: Answers, (n, C) or (n,); of those that got none the row says nothing.
-        missing: Why an input got no answer, by its place.
-    """
-
-    said: Tensor
-    missing: dict[int, str] = field(default_factory=dict)
 
 
 class HttpModel(Remote):
@@ -163,7 +144,7 @@ class HttpModel(Remote):
             rate_limit=rate_limit,
             connections=concurrency,
         )
-        self.bodies = Bodies(
+        bodies = Bodies(
             body=body,
             single=single,
             input_path=("file" if body == "png" else "instances") if input_path is None else input_path,
@@ -177,24 +158,28 @@ class HttpModel(Remote):
             input_range=self.input_range,
         )
         grey = torch.full((1, *self.input_shape), sum(self.input_range) / 2)
-        self.bodies.question(self._given(grey), [0])  # told here if it cannot be sent at all
+        bodies.question(self._given(grey), [0])  # told here if it cannot be sent at all
         self.label_only, self.tolerance = label_only, checked_tolerance(tolerance)
-        self.concurrency, self.check_queries = concurrency, 0
-        self._batch = 1 if single else max_batch or _BATCH
-        self.canary: Canary = "off" if self._batch == 1 or id_key is not None else canary
-        self._known: tuple[Tensor, Tensor] | None = None  # inputs of the check, and what is said of each alone
-        self._asked_batches = self._silent = 0
+        batch = 1 if single else max_batch or _BATCH
+        self.requests = Requests(
+            self.server,
+            bodies,
+            batch=batch,
+            concurrency=concurrency,
+            canary="off" if batch == 1 or id_key is not None else canary,
+            probes=self._given(probe_inputs(self.input_shape, self.input_range)),
+        )
 
     @property
     def charged(self) -> int:
         """Inputs asked for so far by attacks, verification and checks of the order."""
-        return super().charged + self.check_queries
+        return super().charged + self.requests.check_queries
 
     def adopt_names(self, names: Sequence[str]) -> None:
         """Take over the names of the people in the data, also for answers that name them."""
         super().adopt_names(names)
         if self.names_from == "data":
-            self.bodies = replace(self.bodies, class_names=self.class_names)
+            self.requests.bodies = replace(self.requests.bodies, class_names=self.class_names)
 
     @torch.no_grad()
     def release(self, x: Tensor) -> Tensor:
@@ -237,16 +222,21 @@ class HttpModel(Remote):
 
     def describe(self) -> dict[str, Any]:
         """Return the address without its query, how it is asked, and what that took."""
+        asking = self.requests
         return super().describe() | {
             "class": f"{type(self).__module__}.{type(self).__qualname__}",
             "url": self.server.shown_url,
-            "body": self.bodies.body,
-            "answers": "labels" if self.label_only else self.bodies.output,
-            "inputs_per_request": self._batch,
-            "order_checked": "by id" if self.bodies.id_key else "one a request" if self._batch == 1 else self.canary,
+            "body": asking.bodies.body,
+            "answers": "labels" if self.label_only else asking.bodies.output,
+            "inputs_per_request": asking.batch,
+            "order_checked": "by id"
+            if asking.bodies.id_key
+            else "one a request"
+            if asking.batch == 1
+            else asking.canary,
             "requests": self.server.requests,
             "retries": self.server.retries_made,
-            "check_queries": self.check_queries,
+            "check_queries": asking.check_queries,
             "failed_rows": len(self.ledger.failed),
         }
 
@@ -281,123 +271,17 @@ class HttpModel(Remote):
         self.ledger.failed |= {keys[place]: text for place, text in missing.items()}
         _log.warning("%d of %d rows end with what they have found: %s", len(missing), len(keys), why)
 
-    # ------------------------------------------------------------------------------------------------ requests
-
-    def _all(self, x: Tensor) -> _Heard:
+    def _all(self, x: Tensor) -> Heard:
         """Ask for inputs, shape (n, *input_shape), several requests at a time.
 
         Raises:
             TargetError: If what will not pass is wrong.
         """
-        self.server.stop.clear()
-        self._silent = 0
         try:
-            if self.canary != "off" and self._known is None:
-                self._check_order()
-            return self._join(list(self._in_requests(self._given(x))), len(x))
+            return self.requests(self._given(x))
         except TargetError:
             raise
         except Exception as error:  # noqa: BLE001  # as `Remote` does: whatever fails here is the target
             kind = "" if isinstance(error, MIError) else f"{type(error).__name__}: "
             text = self.server.redacted(f"the target failed at query {self.queries}: {kind}{error}")
             raise TargetError(text) from None  # the chain may tell the token
-
-    def _in_requests(self, given: Tensor) -> Iterator[_Heard]:
-        """Give what is heard of each batch, in their order."""
-        batches = list(given.split(self._batch))
-        if len(batches) == 1 or self.concurrency == 1:
-            yield from map(self._one, batches)
-            return
-        with ThreadPoolExecutor(min(self.concurrency, len(batches))) as pool:
-            try:
-                futures = [pool.submit(self._one, batch) for batch in batches]
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for error in filter(None, (future.exception() for future in done)):
-                    raise error
-                yield from (future.result() for future in futures)
-            finally:
-                self.server.stop.set()
-                pool.shutdown(cancel_futures=True)
-                self.server.stop.clear()
-
-    @staticmethod
-    def _join(parts: list[_Heard], count: int) -> _Heard:
-        """Put what was heard of all batches together."""
-        missing, start = {}, 0
-        for part in parts:
-            missing.update({start + place: why for place, why in part.missing.items()})
-            start += len(part.said)
-        assert start == count  # noqa: S101  # or answers would go to other inputs
-        return _Heard(torch.cat([part.said for part in parts]), missing)
-
-    def _one(self, given: Tensor) -> _Heard:
-        """Ask for one batch, with a canary among it if there is to be one."""
-        if self.canary != "always" or self._known is None:
-            return self._request(given, self.server.retries)
-        probes, alone = self._known
-        self._asked_batches += 1
-        which, place = self._asked_batches % len(probes), self._asked_batches * 7 % (len(given) + 1)
-        heard = self._request(torch.cat((given[:place], probes[which : which + 1], given[place:])), self.server.retries)
-        self.check_queries += 1
-        if place not in heard.missing and _distance(heard.said[place], alone[which]) > _SAME:
-            raise TargetError(
-                f"{self.server.shown_url} answers in another order than it was asked, or at random; {_ORDER}"
-            )
-        keep = [row for row in range(len(heard.said)) if row != place]
-        missing = {row - (row > place): why for row, why in heard.missing.items() if row != place}
-        return _Heard(heard.said[keep], missing)
-
-    def _request(self, given: Tensor, retries: int) -> _Heard:
-        """Ask for one batch; where the server cannot answer it, for its halves, to the input that it fails by."""
-        ids = list(range(len(given)))
-        try:
-            said = self.server.post(
-                self.bodies.question(given, ids), lambda content: self.bodies.answers(content, ids), retries
-            )
-        except UnansweredError as error:
-            if error.final or self.server.stop.is_set():
-                raise
-            if error.about_input and len(given) > 1:
-                half, fewer = len(given) // 2, min(retries, _FEWER_RETRIES)
-                parts = [self._request(part, fewer) for part in (given[:half], given[half:])]
-                return self._join(parts, len(given))
-            if not error.about_input:
-                self._silent += 1
-                if self._silent >= _GIVE_UP:
-                    raise UnansweredError(f"{error}; {self._silent} requests in a row", final=True) from None
-            nothing = (len(given),) if self.label_only else (len(given), self.num_classes)
-            dtype = torch.int64 if self.label_only else torch.float64
-            return _Heard(torch.zeros(nothing, dtype=dtype), dict.fromkeys(ids, self.server.redacted(str(error))))
-        self._silent = 0
-        return _Heard(said)
-
-    def _check_order(self) -> None:
-        """Ask for some inputs alone and together.
-
-        Raises:
-            TargetError: If the answers to all together fit another order better.
-        """
-        x = probe_inputs(self.input_shape, self.input_range)
-        given = self._given(x)
-        parts = [self._request(one, self.server.retries) for one in given.split(1)]
-        together = [self._request(part, self.server.retries) for part in given.split(self._batch)]
-        self.check_queries += 2 * len(x)
-        alone, batch = self._join(parts, len(x)), self._join(together, len(x))
-        for heard in (alone, batch):
-            if heard.missing:
-                raise MIError(next(iter(heard.missing.values())))
-        apart = torch.stack([torch.stack([_distance(one, other) for other in alone.said]) for one in batch.said])
-        in_order, other_order = float(apart.diagonal().sum()), float(apart[linear_sum_assignment(apart.numpy())].sum())
-        if in_order > _SAME and other_order < in_order / 2:
-            raise TargetError(f"{self.server.shown_url} answers in another order than it was asked; {_ORDER}")
-        if float(apart.diagonal().max()) > _SAME:
-            _log.warning("%s answers an input alone otherwise than among others, or at random", self.server.shown_url)
-        self._known = (given, alone.said)
-
-
-_ORDER = "give id_key if it can return a number with each answer, or max_batch 1"
-
-
-def _distance(one: Tensor, other: Tensor) -> Tensor:
-    """Greatest difference of two answers; 1 of two labels that differ."""
-    return (one != other).double() if one.ndim == 0 else (one - other).abs().amax()

@@ -282,6 +282,23 @@ def test_answers_by_number_and_by_name(endpoint, said, expected):
     torch.testing.assert_close(p, torch.tensor([expected] * 2, dtype=torch.float32))
 
 
+def test_names_of_the_data_are_those_of_the_answers(endpoint):
+    endpoint.answer = lambda body: {"predictions": [{"cyd": 0.6, "bob": 0.4}]}
+    target = http(endpoint)
+    target.adopt_names(NAMES)
+    assert target.confidences(inputs(1)).tolist() == [pytest.approx([0, 0.4, 0.6, 0, 0])]
+    ordered = http(endpoint, class_names=NAMES)
+    ordered.adopt_names(NAMES[::-1])  # the data name them the other way round
+    assert ordered.confidences(inputs(1)).tolist() == [pytest.approx([0, 0, 0.6, 0.4, 0])]
+
+
+def test_what_verifies_is_charged(endpoint):
+    target = http(endpoint, price_per_query=0.5)
+    target.verify(inputs(4))
+    target.confidences(inputs(2))
+    assert (target.queries, target.price) == (2, 3.0)
+
+
 def test_logits(endpoint):
     endpoint.answer = lambda body: {"predictions": [[-1.0, 0.0, 4.0, 2.0, 1.0]]}
     p = http(endpoint, output="logits").confidences(inputs(1))
@@ -388,6 +405,14 @@ def test_a_server_that_is_gone_is_given_up(endpoint):
     assert target.confidences(inputs(3)).isfinite().all()  # it can be asked later
 
 
+def test_a_server_that_can_answer_no_input_is_given_up(endpoint):
+    endpoint.before = lambda number, handler: handler.say({}, 422) is None
+    target = http(endpoint, concurrency=4)
+    with target.asking(range(500)), pytest.raises(TargetError, match=r"status 422: \{\}; 64 requests in a row"):
+        target.confidences(inputs(500))
+    assert endpoint.requests < 300
+
+
 def test_nobody_listens():
     target = HttpModel("http://127.0.0.1:9/", **FACTS, **QUICK, retries=1)
     with pytest.raises(TargetError, match=r"http://127\.0\.0\.1:9/ gave no answer in 2 tries: ConnectError"):
@@ -412,7 +437,7 @@ def test_another_order_is_noticed_before_the_first_query(endpoint, canary):
 def test_another_order_later_is_noticed_by_a_canary(endpoint, model):
     plain, target = endpoint.answer, http(endpoint, canary="always", price_per_query=0.5)
     assert torch.equal(target.confidences(inputs()), in_process(model).confidences(inputs()))
-    assert (target.queries, target.check_queries, target.price) == (7, 13, 10.0)
+    assert (target.queries, target.requests.check_queries, target.price) == (7, 13, 10.0)
     endpoint.answer = reversing(plain)
     with pytest.raises(TargetError, match="another order than it was asked, or at random"):
         target.confidences(inputs(8))
@@ -421,9 +446,9 @@ def test_another_order_later_is_noticed_by_a_canary(endpoint, model):
 def test_the_order_is_checked_once(endpoint):
     target = http(endpoint, canary="start")
     target.confidences(inputs())
-    assert (target.check_queries, endpoint.requests, target.queries) == (12, 8, 7)
+    assert (target.requests.check_queries, endpoint.requests, target.queries) == (12, 8, 7)
     target.confidences(inputs())
-    assert (target.check_queries, endpoint.requests, target.queries) == (12, 9, 14)
+    assert (target.requests.check_queries, endpoint.requests, target.queries) == (12, 9, 14)
 
 
 def test_noise_is_no_other_order(endpoint, model, caplog):
