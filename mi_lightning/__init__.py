@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mi_lightning.judging.make import judge
     from mi_lightning.lightning.fit import fit
     from mi_lightning.report.plot import plot
-    from mi_lightning.targets import BlackBox, LabelOnly, WhiteBox, defenses
+    from mi_lightning.targets import BlackBox, LabelOnly, Preprocessing, TorchModule, WhiteBox, defenses
 
 __version__ = "0.1.0"
 
@@ -32,6 +32,8 @@ _HOMES = {
     "InversionResult": "mi_lightning.attacks.result:InversionResult",
     "Judge": "mi_lightning.judging:Judge",
     "LabelOnly": "mi_lightning.targets:LabelOnly",
+    "Preprocessing": "mi_lightning.targets:Preprocessing",
+    "TorchModule": "mi_lightning.targets:TorchModule",
     "WhiteBox": "mi_lightning.targets:WhiteBox",
     "attacks": "mi_lightning.attacks",
     "classifiers": "mi_lightning.classifiers",
@@ -49,6 +51,8 @@ __all__ = [
     "InversionResult",
     "Judge",
     "LabelOnly",
+    "Preprocessing",
+    "TorchModule",
     "WhiteBox",
     "__version__",
     "attacks",

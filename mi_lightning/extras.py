@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from mi_lightning.errors import MIError
+
+_MODELS = 'pip install "mi-lightning[models]"'
 
 
 class MissingPackageError(MIError):
@@ -65,6 +68,45 @@ def load_onnxruntime() -> ModuleType:
         MIError: If it cannot be imported.
     """
     return _load("onnxruntime", "an ONNX file is run by the package onnxruntime", 'pip install "mi-lightning[onnx]"')
+
+
+def load_safetensors() -> ModuleType:
+    """Import safetensors.torch, which reads files of weights that hold nothing else.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    _load("safetensors", "a file of safetensors is read by the package safetensors", _MODELS)
+    return _load("safetensors.torch", "a file of safetensors is read by the package safetensors", _MODELS)
+
+
+def load_torchvision() -> ModuleType:
+    """Import torchvision.models, architectures by name.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    _load("torchvision", "the architecture is one of the package torchvision", _MODELS)
+    return _load("torchvision.models", "the architecture is one of the package torchvision", _MODELS)
+
+
+def load_timm() -> ModuleType:
+    """Import timm, more architectures by name.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    return _load("timm", "the architecture is one of the package timm", _MODELS)
+
+
+def load_transformers() -> ModuleType:
+    """Import transformers, which opens folders of Hugging Face, and keep it from the network.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when its parts are first imported
+    return _load("transformers", "folders of Hugging Face are opened by the package transformers", _MODELS)
 
 
 def load_skops() -> ModuleType:

@@ -25,6 +25,8 @@ CONTROLS = ("untrained", "without_person")
 #: What it is if it is not given: the one that needs no training.
 DEFAULT_CONTROLS = ("untrained",)
 
+#: Argument of a target made of a file that leaves the file's weights out.
+_UNTRAINED = "untrained"
 _HALVES = (0, 1)
 _SEED = 0  # of fresh weights, and of who is left out
 
@@ -52,25 +54,28 @@ class _Attack:
     Attributes:
         name: Name of its run.
         configs: Its configurations.
-        checkpoint: Checkpoint of its target.
-        keys: Dotted keys that name the checkpoint.
+        checkpoint: Checkpoint of its target; None of a target that can leave its weights out itself.
+        keys: Dotted keys that name the checkpoint, or say that the weights are left out.
         output: Folder of the control runs.
     """
 
     name: str
     configs: tuple[str, ...]
-    checkpoint: str
+    checkpoint: str | None
     keys: tuple[str, ...]
     output: Path
 
     @property
     def stem(self) -> str:
         """What files made from the checkpoint are called; two checkpoints of one name in two folders differ."""
-        return f"{Path(self.checkpoint).stem}-{hashlib.sha256(self.checkpoint.encode()).hexdigest()[:8]}"
+        checkpoint = str(self.checkpoint)
+        return f"{Path(checkpoint).stem}-{hashlib.sha256(checkpoint.encode()).hexdigest()[:8]}"
 
-    def run(self, runner: Runner, control: ControlName, suffix: str, target: Path, without: list[str] | None) -> Path:
-        """Run the attack on another target, or find that it has run; return the folder."""
-        changes = dict.fromkeys(self.keys, str(target))
+    def run(
+        self, runner: Runner, control: ControlName, suffix: str, target: str | bool, without: list[str] | None
+    ) -> Path:
+        """Run the attack with another value of its keys, or find that it has run; return the folder."""
+        changes = dict.fromkeys(self.keys, target)
         name = f"{self.name}_{suffix}"
         folder, reused = invert_once(runner, self.configs, save_dir=self.output, name=name, changes=changes)
         if reused:
@@ -132,6 +137,8 @@ def _attack(runner: Runner, name: str, configs: Sequence[str], output: Path) -> 
     model = runner.complete("invert", configs)["model"]
     checkpoint = model.get("classifier_ckpt")
     if checkpoint is None:
+        if _UNTRAINED in ((model.get("target") or {}).get("init_args") or {}):
+            return _Attack(name, tuple(configs), None, (f"model.target.init_args.{_UNTRAINED}",), output)
         raise MIError("the target is not made from a checkpoint (classifier_ckpt), so that nothing can take its place")
     # an attack may take parts of the target, such as its decoders, from the same file
     keys = tuple(key for key, value in leaves(model, "model") if value == checkpoint)
@@ -140,9 +147,11 @@ def _attack(runner: Runner, name: str, configs: Sequence[str], output: Path) -> 
 
 def _untrained(runner: Runner, attack: _Attack, told: ControlName) -> Path:
     """Attack a classifier of the same kind that was never trained."""
+    if attack.checkpoint is None:
+        return attack.run(runner, told, told, True, None)
     target = attack.output / f"{attack.stem}_untrained.ckpt"
     untrained_copy(attack.checkpoint, target, _SEED)
-    return attack.run(runner, told, told, target, None)
+    return attack.run(runner, told, told, str(target), None)
 
 
 def _without_person(runner: Runner, attack: _Attack, checkpoints: Mapping[str, Path]) -> Iterator[Path]:
@@ -151,6 +160,8 @@ def _without_person(runner: Runner, attack: _Attack, checkpoints: Mapping[str, P
     Raises:
         MIError: If nobody knows how the target was trained, or it cannot be trained without them.
     """
+    if attack.checkpoint is None:
+        raise MIError("no configuration under classifiers trains the target, whose weights are a file of their own")
     where = Path(attack.checkpoint).resolve()
     config = next((config for config, path in checkpoints.items() if path.resolve() == where), None)
     if config is None:
@@ -159,7 +170,7 @@ def _without_person(runner: Runner, attack: _Attack, checkpoints: Mapping[str, P
         target = attack.output / f"{attack.stem}_without_person_{half}.ckpt"
         _fit_without(runner, config, half, target)
         without = load_classifier(target).training_info["data"]["without"]["people"]
-        yield attack.run(runner, "without_person", f"without_person_{half}", target, without)
+        yield attack.run(runner, "without_person", f"without_person_{half}", str(target), without)
 
 
 def _fit_without(runner: Runner, config: str, half: int, target: Path) -> None:

@@ -20,7 +20,8 @@ def open_target(classifier_ckpt: str | None, target: Target | None, access: Acce
     Args:
         classifier_ckpt: Checkpoint of a classifier. Give this or a target.
         target: The target itself.
-        access: What the attacker may touch of the classifier: itself, or its confidences.
+        access: What the attacker may touch of the classifier: itself, or its confidences. A white box that was given
+            becomes a black box where only confidences may be touched.
 
     Raises:
         InputError: If neither or both were given, or the target gives more than may be touched.
@@ -29,6 +30,8 @@ def open_target(classifier_ckpt: str | None, target: Target | None, access: Acce
     if target is not None:
         if classifier_ckpt is not None:
             raise InputError("either a checkpoint or a target", "both", field="classifier_ckpt")
+        if access == "black_box" and isinstance(target, WhiteBox):
+            return BlackBox.of(target)
         if access == "black_box" and target.differentiable:
             got = f"{type(target).__name__}, which gives gradients"
             raise InputError("a target that only answers, or a checkpoint", got, field="access")

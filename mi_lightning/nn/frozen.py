@@ -80,7 +80,7 @@ class _PlainForward:
         return functional.linear(x, self.layer.weight, self.layer.bias)
 
 
-def frozen_copy(module: nn.Module, *, rows: int = 40) -> nn.Module:
+def frozen_copy(module: nn.Module, *, rows: int = 40, pack: bool = True) -> nn.Module:
     """Copy a module that is only asked: in evaluation mode, frozen, linear layers packed. The module stays as it is.
 
     Frozen weights save the gradients towards them, about a third of the work of an iteration. The parameters of the
@@ -91,6 +91,7 @@ def frozen_copy(module: nn.Module, *, rows: int = 40) -> nn.Module:
     Args:
         module: Any module.
         rows: Inputs in a typical batch; see :func:`pack_linear_layers`.
+        pack: Whether linear layers are packed; of no use to who is about to give the copy other weights.
 
     Raises:
         InputError: If it cannot be copied.
@@ -111,7 +112,8 @@ def frozen_copy(module: nn.Module, *, rows: int = 40) -> nn.Module:
             "a module that copy.deepcopy can copy", f"{type(module).__name__}, {reason}", "module"
         ) from error
     copied.requires_grad_(False).eval()
-    pack_linear_layers(copied, rows=rows)
+    if pack:
+        pack_linear_layers(copied, rows=rows)
     return copied
 
 

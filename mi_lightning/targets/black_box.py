@@ -158,10 +158,10 @@ class BlackBox(Remote):
         """Make the black box of a classifier: the attacker gets its confidences and nothing else.
 
         Args:
-            classifier: Any module; copied, never changed.
+            classifier: Any module; copied, never changed. Or a white box, of which the answers alone are seen.
             settings: Those of :class:`~mi_lightning.targets.WhiteBox`; a ``Classifier`` needs none.
         """
-        hidden = WhiteBox(classifier, **settings)
+        hidden = classifier if isinstance(classifier, WhiteBox) else WhiteBox(classifier, **settings)
         target = cls(hidden.release, input_shape=hidden.input_shape, num_classes=hidden.num_classes)
         target.look_like(hidden)
         target.differentiable, target._hidden = False, hidden

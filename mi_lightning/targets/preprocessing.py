@@ -171,6 +171,19 @@ class Preprocessing(nn.Module):
     _luma: Tensor
 
 
+def shorter_edge(shape: Sequence[int], edge: int) -> tuple[int, int]:
+    """Return the height and width of an image of shape (C, H, W) whose shorter edge is resized to ``edge``.
+
+    As torchvision's ``Resize`` of one number.
+
+    Example:
+        >>> shorter_edge((1, 112, 92), 224)
+        (272, 224)
+    """
+    height, width = shape[-2:]
+    return (edge, edge * width // height) if height < width else (edge * height // width, edge)
+
+
 def _size(size: Sequence[int] | None, field: str) -> tuple[int, int] | None:
     """Check a height and width."""
     if size is None:

@@ -258,10 +258,22 @@ def test_a_white_box_attack_on_a_black_box_is_refused_with_the_reason(checkpoint
 
 
 def test_a_target_says_itself_what_it_is(classifier, checkpoint):
-    with pytest.raises(InputError, match=r"expected a target that only answers.* got WhiteBox, which gives gradients"):
-        _ = Inversion(target=WhiteBox(classifier), access="black_box").target
+    defended = Rounding(r=0.1).wrap(WhiteBox(classifier))
+    with pytest.raises(InputError, match=r"expected a target that only answers.* got Rounding, which gives gradients"):
+        _ = Inversion(target=defended, access="black_box").target
     with pytest.raises(InputError, match="expected either a checkpoint or a target, got both"):
         _ = Inversion(checkpoint, target=WhiteBox(classifier)).target
+
+
+def test_the_answers_alone_of_a_white_box_that_was_given(classifier):
+    given = WhiteBox(classifier, max_batch=3, preprocessing=lambda x: 1 - x)
+    target = Inversion(target=given, access="black_box").target
+    assert (target.differentiable, target.has_logits, target.classifier, target.max_batch) == (False, False, None, 3)
+    x = torch.rand(5, *given.input_shape)
+    torch.testing.assert_close(target.confidences(x), given.release(x))
+    assert target.queries == given.queries == 5
+    assert target.describe() == given.describe() | {"access": "black_box"}
+    assert target.fingerprint() == given.fingerprint()
 
 
 def test_a_defense_that_masks_the_gradient_stops_a_white_box_attack_that_believes_it(classifier):

@@ -16,6 +16,7 @@ from mi_lightning.errors import InputError
 from mi_lightning.targets import (
     BlackBox,
     HttpModel,
+    HuggingFaceModel,
     LabelOnly,
     NumpyFunction,
     OnnxModel,
@@ -25,6 +26,9 @@ from mi_lightning.targets import (
     SklearnModel,
     Target,
     TargetError,
+    TimmModel,
+    TorchModule,
+    TorchvisionModel,
     WhiteBox,
     defenses,
 )
@@ -67,6 +71,7 @@ def onnx_model(net, **settings):
 #: How to make each exported target over ``module(dtype)``.
 EXAMPLES = {
     WhiteBox: lambda net, **settings: WhiteBox(net, input_shape=SHAPE, **settings),
+    TorchModule: lambda net, **settings: TorchModule(net, None, input_shape=SHAPE, **settings),
     BlackBox: lambda net, **settings: BlackBox(lambda x: net(x).softmax(1), **FACTS, **settings),
     LabelOnly: lambda net, **settings: LabelOnly(lambda x: net(x).argmax(1), **FACTS, **settings),
     HttpModel: served,
@@ -90,7 +95,10 @@ NEUTRAL = {
 #: What is exported beside targets and defenses.
 OTHERS = {QueryLedger, NumpyFunction, Preprocessing, TargetError, QueryBudgetError}
 
-PLAIN = exported(targets, Target)
+#: Models that are chosen by name or folder: tests/targets/test_named_models.py asks them what is asked here.
+NAMED = {TorchvisionModel, TimmModel, HuggingFaceModel}
+
+PLAIN = [part for part in exported(targets, Target) if part not in NAMED]
 DEFENSES = exported(defenses, Defense)
 HERE = "tests/contracts/test_targets.py"
 EVERY = pytest.mark.parametrize("part", named([*PLAIN, *DEFENSES]))
