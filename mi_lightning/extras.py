@@ -13,6 +13,10 @@ from mi_lightning.errors import MIError
 _MODELS = 'pip install "mi-lightning[models]"'
 
 
+class MissingPackageError(MIError):
+    """A package that a part needs, and that is not installed or cannot be imported."""
+
+
 def load_soundfile() -> ModuleType:
     """Import soundfile, which reads and writes WAV, FLAC and NIST SPHERE.
 
@@ -105,6 +109,25 @@ def load_transformers() -> ModuleType:
     return _load("transformers", "folders of Hugging Face are opened by the package transformers", _MODELS)
 
 
+def load_skops() -> ModuleType:
+    """Import skops, which reads estimators of scikit-learn without running code that comes with the file.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    reason = "an estimator of scikit-learn is read from a file by the package skops"
+    return _load("skops.io", reason, 'pip install "mi-lightning[skops]"')
+
+
+def load_httpx() -> ModuleType:
+    """Import httpx, which asks servers.
+
+    Raises:
+        MIError: If it cannot be imported.
+    """
+    return _load("httpx", "a server is asked by the package httpx", 'pip install "mi-lightning[http]"')
+
+
 def package_file(package: str, *parts: str) -> Path | None:
     """Find a file that a package carries, without importing the package, which may need others that nothing here uses.
 
@@ -122,4 +145,4 @@ def _load(name: str, reason: str, remedy: str) -> ModuleType:
         return importlib.import_module(name)
     except (ImportError, OSError) as error:  # OSError: a shared library that it needs is missing
         why = "is not installed" if isinstance(error, ModuleNotFoundError) and error.name == name else f"fails: {error}"
-        raise MIError(f"{reason}, which {' '.join(why.split())}; {remedy}") from error
+        raise MissingPackageError(f"{reason}, which {' '.join(why.split())}; {remedy}") from error

@@ -13,8 +13,10 @@ from mi_lightning.errors import MIError
 from mi_lightning.extras import (
     load_dlib,
     load_espeakng,
+    load_httpx,
     load_onnxruntime,
     load_safetensors,
+    load_skops,
     load_soundfile,
     load_timm,
     load_torchaudio,
@@ -29,6 +31,8 @@ from mi_lightning.extras import (
     [
         (load_dlib, "dlib", r"found by the package dlib-bin.*pip install \"mi-lightning\[judges\]\""),
         (load_onnxruntime, "onnxruntime", r"run by the package onnxruntime.*\"mi-lightning\[onnx\]\""),
+        (load_httpx, "httpx", r"a server is asked by the package httpx.*pip install \"mi-lightning\[http\]\""),
+        (load_skops, "skops.io", r"read from a file by the package skops.*pip install \"mi-lightning\[skops\]\""),
         (load_safetensors, "safetensors", r"read by the package safetensors.*pip install \"mi-lightning\[models\]\""),
         (load_timm, "timm", r"one of the package timm, which is not installed.*\"mi-lightning\[models\]\""),
         (load_torchvision, "torchvision", r"one of the package torchvision.*\"mi-lightning\[models\]\""),
@@ -66,7 +70,7 @@ def test_file_of_a_package_is_found_without_importing_it(monkeypatch, tmp_path):
 
 def test_no_module_needs_the_extra_to_be_imported():
     """The rest of the program works without the extra speech: its packages are imported inside functions only."""
-    extra = {"dlib", "onnxruntime", "soundfile", "torchaudio", "espeakng_loader", "vocos"}
+    extra = {"dlib", "httpx", "onnxruntime", "skops", "soundfile", "torchaudio", "espeakng_loader", "vocos"}
     paths = sorted(Path(mi_lightning.__file__).parent.rglob("*.py"))
     assert len(paths) > 50
     for path in paths:

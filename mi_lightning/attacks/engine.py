@@ -113,7 +113,9 @@ class Engine:
     def evaluate(self, z: Tensor) -> None:
         """Evaluate candidates of all rows in the batch, and keep the best of each row."""
         evaluation = self.step.evaluate(self.problem, z, self.state)
-        self.state.record(z, evaluation, self.selection.score(self.problem, z, self.state, evaluation))
+        score = self.selection.score(self.problem, z, self.state, evaluation)
+        self.stop_unanswered()
+        self.state.record(z, evaluation, score)
         self.findings.evaluated(len(self.state))
 
     def start(self, rows: Rows, z: Tensor | None = None) -> None:
@@ -139,6 +141,12 @@ class Engine:
             state.stop(None, "target_error")
             if state.evaluated < 0:  # these rows have found nothing at all
                 self._keep(torch.arange(0, device=state.z.device))
+
+    def stop_unanswered(self) -> None:
+        """Stop the rows with a question that the target could not answer, whatever stands in for the answer."""
+        if failed := self.problem.target.ledger.failed:
+            mask = [key in failed for key in self.state.rows.keys]
+            self.state.stop(torch.tensor(mask, device=self.state.z.device), "target_error")
 
     def is_over(self) -> bool:
         """Stop all rows if somebody wants it, or where the query budget does not allow a whole iteration."""

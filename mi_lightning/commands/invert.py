@@ -14,6 +14,7 @@ from mi_lightning.report import summary_table
 from mi_lightning.report.manifest import write_manifest
 from mi_lightning.report.results import read_results
 from mi_lightning.report.verification import verification_of
+from mi_lightning.targets.base import Target
 
 
 def before(trainer: InversionTrainer) -> None:
@@ -46,6 +47,7 @@ def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = Fals
             write_manifest(folder)
         if not quiet:
             show_run(Path(folder))
+            show_price(inversion.target)
     if inversion.stop_requested:
         raise KeyboardInterrupt
 
@@ -77,6 +79,13 @@ def show_run(folder: Path) -> None:
         if said := unchanged(folder):
             screen.print(said, style="bold")
         screen.print(f"results: {folder}")
+
+
+def show_price(target: Target) -> None:
+    """Print what a target has cost; nothing of one that charges nothing."""
+    each, price = target.price_per_query, target.price
+    if each is not None and price is not None:
+        console().print(f"price: {target.charged:,} queries x {each:g} = {price:,.6g}")
 
 
 def tell_verification(folder: Path, name: str = "") -> None:

@@ -35,8 +35,8 @@ class Inversion(LightningModule):
     Args:
         classifier_ckpt: Checkpoint of the classifier to attack. Give this or ``target``.
         target: Target to attack.
-        access: What the attacker may touch of ``classifier_ckpt``, or of a white box as ``target``: the classifier itself,
-            or its confidences.
+        access: What the attacker may touch of ``classifier_ckpt``, or of a white box as ``target``: the classifier
+            itself, or its confidences.
         defenses: What stands in front of the target, the first one next to it.
         query_budget: Inputs that each row may ask for; an iteration that would take more is not begun, and the row
             stops with what it has. No limit if None.

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mi_lightning.checkpoint import class_path, file_digest, weights_digest
-from mi_lightning.errors import InputError, MIError
-from mi_lightning.extras import load_onnxruntime
+from mi_lightning.checkpoint import class_path, weights_digest
+from mi_lightning.errors import InputError
+from mi_lightning.extras import MissingPackageError
 from mi_lightning.io import one_line
 from mi_lightning.nn.frozen import evaluation_mode
+from mi_lightning.nn.onnx_file import OnnxFile
 from mi_lightning.nn.pictures import fit_pictures, is_picture
 from mi_lightning.recognisers.base import METRICS, Embeddings, Kind, Metric, MissingRecogniserError, Recogniser
 
@@ -186,7 +187,13 @@ class Embedder(Recogniser):
     def _function(self) -> nn.Module | Function:
         if not isinstance(self.network, str):
             return self.network
-        return _OnnxFile(self.network) if _is_file(self.network) else _imported(self.network, "network")
+        if not _is_file(self.network):
+            imported: Function = _imported(self.network, "network")
+            return imported
+        try:
+            return OnnxFile(self.network, what="recogniser", field="network")
+        except MissingPackageError as error:
+            raise MissingRecogniserError(str(error)) from error
 
     @cached_property
     def _prepare(self) -> Function | None:
@@ -195,37 +202,9 @@ class Embedder(Recogniser):
     def _weights(self) -> dict[str, str]:
         if isinstance(self._function, nn.Module):
             return {self.name: weights_digest(self._function)}
-        if isinstance(self._function, _OnnxFile):
-            return {Path(self._function.path).name: file_digest(self._function.path)}
+        if isinstance(self._function, OnnxFile):
+            return {Path(self._function.path).name: self._function.sha256}
         return {}
-
-
-class _OnnxFile:
-    """A network in an ONNX file, run on the CPU."""
-
-    def __init__(self, path: str) -> None:
-        if not Path(path).is_file():
-            raise InputError("an ONNX file of a recogniser", f"none at {path}", "network")
-        try:
-            runtime = load_onnxruntime()
-        except MIError as error:
-            raise MissingRecogniserError(str(error)) from error
-        try:
-            self.session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise MIError(f"{path} holds no network that onnxruntime can run: {one_line(error)}") from error
-        inputs = [entry.name for entry in self.session.get_inputs()]
-        if len(inputs) != 1:
-            raise InputError("an ONNX network with one input", f"{path} with {', '.join(inputs) or 'none'}", "network")
-        self.input = inputs[0]
-        self.path = path
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the first output."""
-        try:
-            return torch.from_numpy(self.session.run(None, {self.input: x.contiguous().numpy()})[0])
-        except Exception as error:
-            raise MIError(f"{self.path} cannot be asked about inputs {tuple(x.shape)}: {one_line(error)}") from error
 
 
 def _imported(path: str, field: str) -> Any:

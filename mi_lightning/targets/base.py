@@ -49,9 +49,11 @@ class Target(nn.Module, ABC):
             columns into another order.
         why_no_gradient: Where there are no gradients, why, as the end of a sentence; empty where that goes without
             saying.
+        price_per_query: What one input costs, in any currency; None where nothing is charged.
     """
 
     differentiable: bool
+    price_per_query: float | None = None
     has_logits: bool = False
     max_batch: int | None
     ledger: QueryLedger
@@ -81,6 +83,7 @@ class Target(nn.Module, ABC):
     def look_like(self, target: Target) -> None:
         """Share the ledger of a target, and what is known of it."""
         self.ledger, self.max_batch, self.differentiable = target.ledger, target.max_batch, target.differentiable
+        self.price_per_query = target.price_per_query
         self.why_no_gradient = target.why_no_gradient
         facts = Facts(target.input_shape, target.num_classes, target.class_names, target.input_range)
         self.take_facts(facts, names_given=target.names_given)
@@ -133,6 +136,16 @@ class Target(nn.Module, ABC):
     def queries(self) -> int:
         """Inputs asked for so far."""
         return self.ledger.total
+
+    @property
+    def price(self) -> float | None:
+        """What the queries so far have cost, those of verification among them; None where nothing is charged."""
+        return None if self.price_per_query is None else self.charged * self.price_per_query
+
+    @property
+    def charged(self) -> int:
+        """Inputs asked for so far by attacks, verification and checks."""
+        return self.queries + self.ledger.verification
 
     @abstractmethod
     def release(self, x: Tensor) -> Tensor:

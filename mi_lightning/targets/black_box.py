@@ -7,19 +7,16 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mi_lightning.classifiers.base import Facts, check_inputs
-from mi_lightning.errors import InputError
+from mi_lightning.errors import InputError, MIError
 from mi_lightning.memory import is_out_of_memory
 from mi_lightning.nn.frozen import frozen_copy
-from mi_lightning.targets.base import Target, TargetError, renormalise
-from mi_lightning.targets.outputs import what_is_wrong
-from mi_lightning.targets.white_box import WhiteBox
-
-_EXACT = 1e-5  # sums that are this close to 1 differ by floating point alone
-_MOST_DECIMALS = 5  # beyond, float32 cannot tell a number of few decimals from any other
+from mi_lightning.targets.answers import checked_tolerance, confidences_of
+from mi_lightning.targets.base import Target, TargetError
+from mi_lightning.targets.preprocessing import Preprocessing
+from mi_lightning.targets.white_box import WhiteBox, path_of, preprocessing_of
 
 
 class Remote(Target):
@@ -31,11 +28,15 @@ class Remote(Target):
     Args:
         function: Takes inputs, shape (N, *input_shape), on the device of the attack. It may change or keep them: their
             memory is its own. What it answers may lie on any device. A module is copied, and asked in evaluation mode.
+            In YAML the dotted path of a function, or a class path with the arguments of a module or of NumpyFunction.
         input_shape: Shape of one input, without the batch.
         num_classes: Number of classes, C.
         class_names: Name of each class; ``"0"``, ``"1"``, ... if not given.
         input_range: Lowest and highest value of an input. No estimator asks outside it.
+        preprocessing: Applied to the inputs before they are asked about, such as
+            :class:`~mi_lightning.targets.Preprocessing`.
         max_batch: Inputs that the function takes at a time; larger questions are split. Any number if None.
+        price_per_query: What one input costs, in any currency, for the report; None where nothing is charged.
 
     Raises:
         InputError: If the arguments do not fit each other.
@@ -45,18 +46,25 @@ class Remote(Target):
 
     def __init__(
         self,
-        function: Callable[[Tensor], Tensor],
+        # not `-> Tensor`: of a class that is returned, the command line expects a factory
+        function: Callable[[Tensor], Any],
         *,
         input_shape: Sequence[int],
         num_classes: int,
         class_names: Sequence[str] | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
+        preprocessing: Preprocessing | Callable[[Tensor], Any] | None = None,
         max_batch: int | None = None,
+        price_per_query: float | None = None,
     ) -> None:
         """Check the arguments; nothing is asked yet."""
         super().__init__(max_batch=max_batch)
         if not callable(function):
             raise InputError("a function of a batch", repr(function), "function")
+        if price_per_query is not None and not 0 <= price_per_query < float("inf"):
+            raise InputError("price_per_query >= 0", price_per_query, "price_per_query")
+        self.price_per_query = price_per_query
+        self.preprocessing = frozen_copy(preprocessing) if isinstance(preprocessing, nn.Module) else preprocessing
         self.take_facts(
             Facts.checked(
                 input_shape=input_shape, num_classes=num_classes, class_names=class_names, input_range=input_range
@@ -80,15 +88,20 @@ class Remote(Target):
     def _call(self, x: Tensor) -> Tensor:
         """Return what the function says to one batch."""
         try:
-            said = self.function(x.clone() if self._hidden is None else x)
+            given = x.clone() if self._hidden is None else x
+            said = self.function(given if self.preprocessing is None else self.preprocessing(given))
         except Exception as error:
             if self._hidden is not None and is_out_of_memory(error):
                 raise  # of this process, which asks about fewer inputs at a time
+            kind = "" if isinstance(error, MIError) else f"{type(error).__name__}: "
             raise TargetError(
-                f"the target failed at query {self.queries}: {type(error).__name__}: {' '.join(str(error).split())}"
+                f"the target failed at query {self.queries}: {kind}{' '.join(str(error).split())}"
             ) from error
         if not isinstance(said, Tensor):
-            raise TargetError(f"expected a tensor from the target, got {type(said).__name__}")
+            hint = "; mi_lightning.targets.NumpyFunction adapts what works on arrays"
+            raise TargetError(
+                f"expected a tensor from the target, got {type(said).__name__}{hint * isinstance(said, np.ndarray)}"
+            )
         said = said.detach() if said.requires_grad else said
         return said if said.device == x.device else said.to(x.device)
 
@@ -100,15 +113,17 @@ class Remote(Target):
         """Return what is known: the function's name, and the classifier's figures where it was made from one."""
         if self._hidden is not None:
             return {**self._hidden.describe(), "access": "black_box"}
-        function: Any = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return {
             "access": "black_box",
-            "class": f"{function.__module__}.{function.__qualname__}",
+            "class": path_of(self.function),
             "checkpoint": "",
             "checkpoint_sha256": None,
             "defenses": [],
             "test_accuracy": None,
             "training": {},
+            "preprocessing": preprocessing_of(self.preprocessing),
+            "price_per_query": self.price_per_query,
+            "price": self.price,
         }
 
 
@@ -125,7 +140,7 @@ class BlackBox(Remote):
             the inputs: their memory is its own. A module is copied, and asked in evaluation mode.
             :class:`NumpyFunction` adapts what works on arrays.
         tolerance: How far the sum of a row that is not rounded may be from 1; 1e-3 lets half precision pass.
-        **facts: The other arguments of `Remote`: shape and range of the inputs, classes, and ``max_batch``.
+        **facts: The other arguments of `Remote`: shape and range of the inputs, classes, preprocessing, ``max_batch``.
 
     Raises:
         InputError: If the arguments do not fit each other.
@@ -136,12 +151,10 @@ class BlackBox(Remote):
         (torch.Size([2, 3]), 2)
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], *, tolerance: float = 1e-3, **facts: Any) -> None:
+    def __init__(self, function: Callable[[Tensor], Any], *, tolerance: float = 1e-3, **facts: Any) -> None:
         """Check the arguments; nothing is asked yet."""
         super().__init__(function, **facts)
-        if tolerance < 0:
-            raise InputError("tolerance >= 0", tolerance, "tolerance")
-        self.tolerance = tolerance
+        self.tolerance = checked_tolerance(tolerance)
 
     @classmethod
     def of(cls, classifier: nn.Module, **settings: Any) -> Self:
@@ -163,31 +176,7 @@ class BlackBox(Remote):
         Raises:
             TargetError: If the function fails, or says what is no confidence.
         """
-        said = self.answer(x)
-        if tuple(said.shape) != (len(x), self.num_classes):
-            raise TargetError(f"expected confidences of shape ({len(x)}, {self.num_classes}), got {tuple(said.shape)}")
-        precise = said if said.dtype in (torch.float32, torch.float64) else said.float()
-        # NaN spreads through least and greatest and fails every comparison; one look at the device at all three
-        total = precise.sum(1)
-        least, low, high = torch.stack((precise.amin(), *total.aminmax())).tolist()
-        if not (least >= 0 and low >= 1 - self.tolerance and high <= 1 + self.tolerance):
-            good = self._good_rows(precise.double())
-            if not bool(good.all()):
-                row = int((~good).nonzero()[0, 0])
-                raise TargetError(f"expected {what_is_wrong(precise[row])} in row {row} of {len(x)}")
-        if low < 1 - _EXACT or high > 1 + _EXACT:
-            off = ((total - 1).abs() > _EXACT)[:, None]  # the others stay as they are, to the bit
-            precise = torch.where(off, renormalise(precise), precise)
-        return precise.to(x.dtype)
-
-    def _good_rows(self, said: Tensor) -> Tensor:
-        """Which rows, shape (N, C), are confidences but for what tolerance and rounding allow, shape (N,)."""
-        slack = _rounding_error(said)
-        # the true confidences lie within the rounding error of what is seen, and are not negative
-        low, high = (said - slack).clamp_min(0).sum(1), said.sum(1) + slack * self.num_classes
-        close = (said.sum(1) - 1).abs() <= self.tolerance
-        # NaN and infinity fail both comparisons
-        return (said >= 0).all(1) & (close | ((low <= 1) & (high >= 1)))
+        return confidences_of(self.answer(x), x, self.num_classes, self.tolerance)
 
 
 class NumpyFunction:
@@ -204,7 +193,7 @@ class NumpyFunction:
         torch.Size([2, 4])
     """
 
-    def __init__(self, function: Callable[[NDArray[np.float32]], NDArray[Any]], *, flatten: bool = True) -> None:
+    def __init__(self, function: Callable[..., Any], *, flatten: bool = True) -> None:
         """Keep the function."""
         self.function, self.flatten = function, flatten
         # the report names the function, not its wrapping
@@ -215,17 +204,3 @@ class NumpyFunction:
         """Return what the function says to inputs of shape (N, *input_shape)."""
         array = x.detach().cpu().float()
         return torch.from_numpy(np.asarray(self.function((array.flatten(1) if self.flatten else array).numpy())))
-
-
-def _rounding_error(said: Tensor) -> float:
-    """Return half a unit of the last decimal of answers that all have few of them, 0 if they have not.
-
-    Answers of zeros and ones alone have no decimals that could be seen: those of labels, or of nothing.
-    """
-    if not bool(said.isfinite().all()):
-        return 0.0
-    for decimals in range(_MOST_DECIMALS + 1):
-        scaled = said * 10**decimals
-        if bool(((scaled - scaled.round()).abs() < 0.01).all()):  # float32 is off by 6e-8 * 10^5 at most
-            return 0.5 * 10.0**-decimals if decimals else 0.0
-    return 0.0

@@ -26,6 +26,7 @@ class QueryLedger:
         verification: Inputs asked for by :meth:`Target.verify`, which are no part of the total.
         budget: Inputs that each row may ask for; no limit if None.
         askers: Keys of the rows that ask now; empty where nobody said who asks.
+        failed: Rows with a question that got no answer, and why: they end with what they have, the others go on.
     """
 
     def __init__(self) -> None:
@@ -36,11 +37,13 @@ class QueryLedger:
         self._counts: dict[int, int] = {}
         self._pending = 0  # asked for by each of the rows below, not yet booked
         self._pending_for: tuple[int, ...] = ()
+        self.failed: dict[int, str] = {}
 
     def restart(self, budget: int | None = None) -> None:
-        """Forget the rows' counts, for a new attack with this budget; the total goes on."""
+        """Forget the rows' counts and failures, for a new attack with this budget; the total goes on."""
         self.budget, self._pending = budget, 0
         self._counts.clear()
+        self.failed.clear()
 
     @contextmanager
     def asking(self, keys: Sequence[int]) -> Iterator[None]:
@@ -81,6 +84,12 @@ class QueryLedger:
             self._pending_for = self.askers
         self._pending += share
         self.total += inputs
+
+    def take_back(self, key: int, inputs: int) -> None:
+        """Count inputs of a row no longer that were counted and then not asked."""
+        self._settle()
+        self._counts[key] -= inputs
+        self.total -= inputs
 
     def of(self, key: int) -> int:
         """Return the inputs that one row has asked for since the last :meth:`restart`."""

@@ -166,7 +166,7 @@ class WhiteBox(Target):
         training = dict(getattr(self.module, "training_info", {}))
         return {
             "access": "white_box",
-            "class": _path(self.module),
+            "class": path_of(self.module),
             "checkpoint": self.checkpoint,
             "checkpoint_sha256": self.checkpoint_sha256,
             "defenses": [],
@@ -175,7 +175,7 @@ class WhiteBox(Target):
             "output": self.output,
             "output_detected": self.output_detected,
             "select": self.select,
-            "preprocessing": _said(self.preprocessing),
+            "preprocessing": preprocessing_of(self.preprocessing),
         }
 
     def _answers(self, x: Tensor) -> Tensor:
@@ -302,14 +302,14 @@ def _passes_gradients(ask: Callable[[Tensor], Tensor], x: Tensor) -> bool:
     return gradient is not None
 
 
-def _said(preprocessing: object) -> str | None:
+def preprocessing_of(preprocessing: object) -> str | None:
     """Name a preprocessing: ours with its settings, any other by its path."""
     if preprocessing is None:
         return None
-    return str(preprocessing) if isinstance(preprocessing, Preprocessing) else _path(preprocessing)
+    return str(preprocessing) if isinstance(preprocessing, Preprocessing) else path_of(preprocessing)
 
 
-def _path(part: object) -> str:
+def path_of(part: object) -> str:
     """Name a class or function by its module and name."""
     named: Any = part if hasattr(part, "__qualname__") else type(part)
     return f"{named.__module__}.{named.__qualname__}"

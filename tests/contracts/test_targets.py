@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +15,15 @@ from mi_lightning import targets
 from mi_lightning.errors import InputError
 from mi_lightning.targets import (
     BlackBox,
+    HttpModel,
     HuggingFaceModel,
     LabelOnly,
     NumpyFunction,
+    OnnxModel,
     Preprocessing,
     QueryBudgetError,
     QueryLedger,
+    SklearnModel,
     Target,
     TargetError,
     TimmModel,
@@ -27,6 +34,8 @@ from mi_lightning.targets import (
 )
 from mi_lightning.targets.defenses import Defense, GaussianNoise, HardLabel, Rounding, Temperature, TopK, defend
 from tests.contracts.parts import example, exported, named, plain
+from tests.targets.endpoint import predictions, serving
+from tests.targets.graphs import Estimator, write_onnx
 
 SHAPE, CLASSES = (2, 3), 4
 
@@ -39,12 +48,35 @@ def module(dtype=torch.float32):
 
 FACTS = {"input_shape": SHAPE, "num_classes": CLASSES}
 
+#: Servers that the targets of a test ask, and folders of their files.
+RUNNING = ExitStack()
+
+
+@pytest.fixture(autouse=True)
+def _end_servers():
+    with RUNNING:
+        yield
+
+
+def served(net, **settings):
+    endpoint = RUNNING.enter_context(serving(predictions(lambda x: net(x.to(net[1].weight.dtype)).softmax(1))))
+    return HttpModel(endpoint.url, **FACTS, **settings)
+
+
+def onnx_model(net, **settings):
+    folder = RUNNING.enter_context(TemporaryDirectory())
+    return OnnxModel(write_onnx(Path(folder) / "net.onnx", net, SHAPE), **settings)
+
+
 #: How to make each exported target over ``module(dtype)``.
 EXAMPLES = {
     WhiteBox: lambda net, **settings: WhiteBox(net, input_shape=SHAPE, **settings),
     TorchModule: lambda net, **settings: TorchModule(net, None, input_shape=SHAPE, **settings),
     BlackBox: lambda net, **settings: BlackBox(lambda x: net(x).softmax(1), **FACTS, **settings),
     LabelOnly: lambda net, **settings: LabelOnly(lambda x: net(x).argmax(1), **FACTS, **settings),
+    HttpModel: served,
+    OnnxModel: onnx_model,
+    SklearnModel: lambda net, **settings: SklearnModel(Estimator(net), input_shape=SHAPE, **settings),
     # defenses, in front of a white box
     Rounding: lambda **settings: Rounding(r=0.1, **settings),
     GaussianNoise: lambda **settings: GaussianNoise(sigma=0.05, **settings),

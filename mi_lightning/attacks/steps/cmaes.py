@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,8 +100,9 @@ class CMAESStep(Querying, Step):
                     penalty = problem.penalty(some.view(-1, *z.shape[1:])).view(some.shape[:-1])
                     cost[where, part] = (questions.cost(some, where) + penalty).cpu()
         for key, strategy, solutions, costs in zip(rows.keys, strategies, asked, cost.tolist(), strict=True):
-            strategy.tell(solutions, costs)
-            self._told[key]["costs"].append(costs)
+            if not any(map(math.isnan, costs)):  # no answer: the row ends here
+                strategy.tell(solutions, costs)
+                self._told[key]["costs"].append(costs)
         moved = torch.from_numpy(np.asarray([strategy.result.xfavorite for strategy in strategies]))
         return moved.to(z).view_as(z)
 

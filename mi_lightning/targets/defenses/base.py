@@ -124,6 +124,11 @@ class Defense(Target):
         self._behind.restart(query_budget)
 
     @property
+    def charged(self) -> int:
+        """Inputs asked for so far, as the target behind says."""
+        return self._behind.charged
+
+    @property
     def classifier(self) -> nn.Module | None:
         """The module behind, where the attacker sees it."""
         return self._behind.classifier
