@@ -154,7 +154,12 @@ class Workers:
             if self._closed:
                 return None
             process = subprocess.Popen(
-                [sys.executable, "-m", "mi_lightning.workers"],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "mi_lightning.workers",
+                ],  # -P: nothing comes from the working folder unasked
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

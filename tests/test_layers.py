@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "mi_lightning"
 
 #: From the lowest to the highest; a line is one layer, whose parts know nothing of each other.
 LAYERS = (
-    ("errors", "io", "checkpoint", "extras", "workers"),
+    ("errors", "io", "checkpoint", "extras", "imports", "workers"),
     ("nn", "audio"),
     ("stats",),
     ("recognisers",),

@@ -25,7 +25,7 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: Arguments; those of the process if None.
     """
-    arguments = list(sys.argv[1:] if args is None else args)
+    arguments = _command_first(sys.argv[1:] if args is None else args)
     try:
         if not _answered(arguments):
             sleep_while_waiting()
@@ -67,6 +67,19 @@ def _gathered(arguments: Sequence[str]) -> list[str]:
             argument = f"--fail_above+={value}"
         found.append(argument)
     return found
+
+
+def _command_first(arguments: Sequence[str]) -> list[str]:
+    """Move what stands before the command behind it: ``--import`` may be given anywhere.
+
+    Example:
+        >>> _command_first(["--import", "mynet", "--import=more", "fit", "--config", "a.yaml"])
+        ['fit', '--import', 'mynet', '--import=more', '--config', 'a.yaml']
+    """
+    place = 0
+    while place < len(arguments) and arguments[place].partition("=")[0] == "--import":
+        place += 1 if "=" in arguments[place] else 2
+    return [*arguments[place : place + 1], *arguments[:place], *arguments[place + 1 :]]
 
 
 def _answered(arguments: Sequence[str]) -> bool:

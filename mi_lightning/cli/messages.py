@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 
 from mi_lightning.cli.text import OF_A_RUN
+from mi_lightning.errors import InputError
+from mi_lightning.imports import refused
 
 
 def plain(message: str, command: str = "", arguments: Sequence[str] = ()) -> str:
@@ -23,6 +25,12 @@ def plain(message: str, command: str = "", arguments: Sequence[str] = ()) -> str
     line = " ".join(message.split())
     if found := re.search(r"Option '([^']+)' is not accepted", line):
         return f"expected a key that is known there, got {found[1]}{_flag(found[1], arguments)}"
+    if found := re.search(r"Importing '([^']+)' is not allowed", line):
+        key = re.match(r'Parser key "([^"]+)"', line)
+        field = f"--{key[1]}" if key else ""
+        if found[1].endswith((".yaml", ".yml", ".json")):
+            return str(InputError("a file that exists", found[1], field))
+        return str(refused(found[1], field))
     if found := re.fullmatch(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.*)', line):
         key, kind, value = found.groups()
         kind = re.sub(r"<class '([\w.]+)'>", r"\1", kind)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mi_lightning.checkpoint import class_path, file_digest, weights_digest
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.extras import load_onnxruntime
+from mi_lightning.imports import check_path
 from mi_lightning.io import one_line
 from mi_lightning.recognisers.base import METRICS, Embeddings, Kind, Metric, MissingRecogniserError, Recogniser
 
@@ -232,11 +233,16 @@ def _asked(function: nn.Module | Function) -> Iterator[None]:
 def _imported(path: str, field: str) -> Any:
     """Import ``package.module:name``, or what ``package.module:name()`` returns."""
     module, _, name = path.partition(":")
+    check_path(module, field)  # a configuration names it: whoever runs that has said which code may run
     try:
         found = import_module(module)
         for part in name.removesuffix("()").split("."):
             found = getattr(found, part)
+        if inspect.isroutine(found) or inspect.isclass(found):
+            check_path(f"{found.__module__}.{found.__name__}", field)  # it may come from elsewhere: `module:os.system`
         made: Any = found() if name.endswith("()") and callable(found) else found
+    except InputError:
+        raise
     except Exception as error:
         raise InputError("package.module:name that can be imported", f"{path}: {one_line(error)}", field) from error
     if not callable(made) or inspect.isclass(made):
