@@ -158,11 +158,8 @@ def _find(name: str, field: str) -> ModuleSpec:
         mend = f"; rename {_place(here)}" if here is not None else ""
         raise InputError("a module that is no part of Python", f"{name}{mend}", field)
     if here is not None and here.origin is not None and there is not None and _place(here) != _place(there):
-        raise InputError(
-            "a name that no installed package has",
-            f"{name}: {_place(here)} would hide {_place(there)}; rename it",
-            field,
-        )
+        both = f"{name}: {_place(here)} would hide {_place(there)}; rename it"
+        raise InputError("a name that no installed package has", both, field)
     found = there or here  # a folder without __init__.py hides nothing
     if found is None:
         raise InputError(

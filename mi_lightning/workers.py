@@ -154,12 +154,8 @@ class Workers:
             if self._closed:
                 return None
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "mi_lightning.workers",
-                ],  # -P: nothing comes from the working folder unasked
+                # -P: nothing is imported from the working folder unasked
+                [sys.executable, "-P", "-m", "mi_lightning.workers"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -44,7 +44,8 @@ def load_classifier(path: str | Path, field: str = "") -> Classifier:
     """Make the classifier that a checkpoint holds, on the CPU and in eval mode.
 
     Nothing in the file is executed: it is read with ``weights_only=True``, and the class that it names must be a
-    `Classifier` of mi_lightning, of a module that is already imported, or of one that `mi_lightning.imports` was asked for. The global random state is left as it was.
+    `Classifier` of mi_lightning, of a module that is already imported, or of one that was asked for (`imports`).
+    The global random state is left as it was.
 
     Args:
         path: Checkpoint of `save_classifier`, or of Lightning's ``ModelCheckpoint``.

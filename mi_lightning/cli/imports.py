@@ -19,7 +19,7 @@ FLAG = "--import"
 #: Key of a configuration, and what its help says.
 KEY = "imports"
 HELP = (
-    f"Modules of yours, installed or in the working folder, that are imported first, so that their classes can be named;"
+    "Modules of yours, installed or in the working folder, that are imported first, so that their classes can be named;"
     f" {FLAG} MODULE adds one, before or after other flags, as does the environment variable {VARIABLE} (names with"
     " commas between them). They are code, and run."
 )
