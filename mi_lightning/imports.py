@@ -5,6 +5,7 @@ Nothing else is ever imported from the working folder.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import sys
@@ -15,7 +16,6 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from mi_lightning.checkpoint import file_digest, plain_digest
 from mi_lightning.errors import InputError, MIError
 
 #: Environment variable with the names, separated by commas: what is set here holds in the processes started from here.
@@ -133,7 +133,11 @@ def code_digest(name: str) -> str:
     files = {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
     if not folders and module.__file__ is not None:
         files = {Path(module.__file__).name: Path(module.__file__)}
-    return plain_digest({key: file_digest(path) for key, path in files.items()})
+    digest = hashlib.sha256()  # not those of `checkpoint`, which imports torch
+    for key, path in sorted(files.items()):
+        digest.update(f"{key}\n".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _top(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | verify | study``, all from YAML.
+"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | verify | study | doctor``, all from YAML.
 
 What needs no torch is answered before torch is imported: a help text should not take five seconds.
 """
@@ -89,6 +89,9 @@ def _answered(arguments: Sequence[str]) -> bool:
         InputError: If there is no such command.
     """
     first = arguments[0] if arguments else "none"
+    if first == "doctor":  # must answer where torch cannot be imported
+        import_module("mi_lightning.commands.doctor").doctor(arguments[1:])
+        return True
     if first in COMMANDS:
         return False
     if first in ("--help", "-h"):
