@@ -106,8 +106,8 @@ def _answered(arguments: Sequence[str]) -> bool:
 
 
 def _tell(message: str) -> None:
-    """Write one line of red to the errors, without colour where these are no terminal."""
-    line = f"mi-lightning: {' '.join(message.split())}"
+    """Write one line of red to the errors, without colour where these are no terminal, without control characters."""
+    line = f"mi-lightning: {' '.join(''.join(c if c.isprintable() or c.isspace() else '?' for c in message).split())}"
     sys.stderr.write(
         f"\x1b[31m{line}\x1b[0m\n" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else f"{line}\n"
     )

@@ -235,7 +235,7 @@ def _imported(path: str, field: str) -> Any:
     module, _, name = path.partition(":")
     check_path(module, field)  # a configuration names it: whoever runs that has said which code may run
     try:
-        found = import_module(module)
+        found: Any = import_module(module)
         for part in name.removesuffix("()").split("."):
             found = getattr(found, part)
         if inspect.isroutine(found) or inspect.isclass(found):

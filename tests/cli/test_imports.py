@@ -95,6 +95,7 @@ def test_every_command_takes_classes_of_ones_own(own, capsys):
     results = json.loads((folder / "results.json").read_text())
     assert results["target"]["class"] == "mynet.Net"
     assert "Cost" in json.dumps(results["attack"]["cost"])
+    assert run("verify", str(folder), "--import", "mynet") == 0  # every command takes the flag
     # the configuration of a run repeats it by itself
     assert run("invert", "--config", str(folder / "config.yaml")) == 0
     # and what was written is read without the module

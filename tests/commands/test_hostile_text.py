@@ -106,6 +106,13 @@ def test_the_screen_prints_text_as_it_is(text, capsys):
     assert capsys.readouterr().out == f"{text}\n{text} {text}\n"
 
 
+def test_an_error_holds_no_control_characters(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["audit", "--config", "\x1b[31mred\x07.yaml"])
+    assert "got ?[31mred?.yaml (--config)" in capsys.readouterr().err
+
+
 def test_tables_are_text_on_any_screen(hostile):
     main(["audit", "--config", "audit.yaml", "--controls", "[]"])
     run = next((hostile / FOLDER).glob("*/version_0/results.json")).parent
