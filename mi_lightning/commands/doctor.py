@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -90,14 +91,14 @@ def examine(modules: Sequence[str] = ()) -> dict[str, Any]:
         each section of the page.
     """
     problems: list[str] = []
-    sections: dict[str, Callable[[], dict[str, Any]]] = {
+    sections: dict[str, Callable[[], Any]] = {
         "system": lambda: _system(problems),
         "packages": lambda: _packages(problems),
         "torch": lambda: _torch(problems),
         "extras": _extras,
         "optional packages": _optional,
         "weights of judges": lambda: _weights(problems),
-        "modules of yours": lambda: {name: _tried(lambda name=name: _imported(name)) for name in modules},
+        "modules of yours": lambda: {name: _tried(partial(_imported, name)) for name in modules},
         "memory": _memory,
         "threads": _threads,
         "disk": lambda: _disk(problems),
