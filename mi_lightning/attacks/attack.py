@@ -16,11 +16,12 @@ from mi_lightning.attacks.estimators.base import GradientEstimator
 from mi_lightning.attacks.filters.base import GradientFilter
 from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.in_parts import InParts
+from mi_lightning.attacks.labels import parse_labels
 from mi_lightning.attacks.priors.base import Prior
 from mi_lightning.attacks.problem import Problem
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.attacks.rows import Rows, parse_labels
+from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.selection import LeastCost, Selection
 from mi_lightning.attacks.spaces.base import Space
 from mi_lightning.attacks.spaces.pixel import PixelSpace
@@ -168,7 +169,7 @@ class Attack:
             runs = BestOfInitial(core, self.initial_candidates)
         return InParts(runs, self.rows_at_once)
 
-    def rows(self, labels: str | int | list[int | str], class_names: Sequence[str]) -> Rows:
+    def rows(self, labels: str | int | list[str | int], class_names: Sequence[str]) -> Rows:
         """Return the rows of some people: ``restarts`` for each.
 
         Args:
@@ -183,7 +184,7 @@ class Attack:
     def run(
         self,
         target: Target,
-        labels: str | int | list[int | str] = "all",
+        labels: str | int | list[str | int] = "all",
         *,
         query_budget: int | None = None,
         progress: Callable[[Report], None] | None = None,

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from mi_lightning.attacks.result import STOP_REASONS
-from mi_lightning.errors import InputError
 
 
 class Rows:
@@ -262,53 +261,3 @@ def row_seed(seed: int, label: int, restart: int) -> int:
     """Return the seed of one row, a number below 2^63 that is well mixed from its three parts."""
     words = np.random.SeedSequence((seed, label, restart)).generate_state(2, np.uint32)
     return int(words[0]) | (int(words[1]) & 0x7FFFFFFF) << 32
-
-
-def parse_labels(
-    labels: str | int | Sequence[int | str], class_names: Sequence[str], field: str = "labels"
-) -> list[int]:
-    """Turn a choice of people into class indices, in the order given.
-
-    Args:
-        labels: ``"all"``; an index; a class name; a range ``"0-9"`` (both ends included); a comma-separated string of
-            these; or a list of them.
-        class_names: Name of each class.
-        field: Argument to name in an error.
-
-    Returns:
-        Class indices, without repetitions.
-
-    Raises:
-        InputError: If a label is unknown, or none is given.
-
-    Example:
-        >>> parse_labels("0-2,s5", ["s1", "s2", "s3", "s4", "s5"])
-        [0, 1, 2, 4]
-    """
-    known = {name: index for index, name in enumerate(class_names)}
-    expected = f"labels among 0-{len(class_names) - 1}, {class_names[0]}..{class_names[-1]}, or all"
-
-    def index_of(text: str) -> int:
-        if text in known:
-            return known[text]
-        if text.isdigit() and int(text) < len(class_names):
-            return int(text)
-        raise InputError(expected, text, field)
-
-    parts = labels if isinstance(labels, (list, tuple)) else [labels]
-    tokens = [token.strip() for part in parts for token in str(part).split(",") if token.strip()]
-    chosen: list[int] = []
-    for token in tokens:
-        first, dash, last = token.partition("-")
-        if token == "all":
-            chosen += range(len(class_names))
-        elif dash and token not in known and first and last:
-            low, high = index_of(first), index_of(last)
-            if low > high:
-                raise InputError("a range that goes up", token, field)
-            chosen += range(low, high + 1)
-        else:
-            chosen.append(index_of(token))
-    if not chosen:
-        raise InputError(expected, repr(labels), field)
-    return list(dict.fromkeys(chosen))

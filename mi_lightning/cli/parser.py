@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from mi_lightning.classifiers.base import Classifier
+from mi_lightning.cli import imports
 from mi_lightning.cli.config import explain, run_name, with_configs_found
 from mi_lightning.cli.messages import plain
 from mi_lightning.cli.places import Places
@@ -74,6 +75,10 @@ class MICLI(LightningCLI):
         self.runner, self.quiet = runner, quiet
         args, self.configs = with_configs_found(args)
         self.wanted = self.wanted or set(args[:1]) & set(COMMANDS) or set(COMMANDS)
+        with imports.imported(args) as args:  # before their classes are looked up, and while a command runs others
+            self._parse_and_run(args)
+
+    def _parse_and_run(self, args: list[str]) -> None:
         super().__init__(
             Classifier,
             PersonDataModule,
@@ -130,6 +135,7 @@ class MICLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add defaults and what links data and model."""
         command = self._preparing
+        parser.add_argument(f"--{imports.KEY}", type=list[str] | str, default=[], help=imports.HELP)
         parser.set_defaults(
             {
                 "trainer.logger": run_logger(
@@ -161,6 +167,7 @@ class MICLI(LightningCLI):
         for name, function in self.functions.items():
             subparser = self.init_parser(**self._help(name))
             arguments = subparser.add_function_arguments(function, skip={"runner"}, as_positional=name in OF_A_RUN)
+            subparser.add_argument(f"--{imports.KEY}", type=list[str] | str, default=[], help=imports.HELP)
             self._subcommand_method_arguments[name] = arguments
             self._subcommand_parsers[name] = subparser
             commands.add_subcommand(name, subparser, help=COMMANDS[name])

@@ -40,7 +40,8 @@ class Inversion(LightningModule):
         defenses: What stands in front of the target, the first one next to it.
         query_budget: Inputs that each row may ask for; an iteration that would take more is not begun, and the row
             stops with what it has. No limit if None.
-        labels: People to reconstruct: "all", indices, names, ranges such as "0-9", or a list of these.
+        labels: People to reconstruct: "all", indices, names, ranges such as "0-9", with commas between them; or a list,
+            where an integer is an index and a quoted text a name that is never split.
         **attack: Arguments of :class:`~mi_lightning.attacks.attack.Attack`.
 
     Attributes:
@@ -62,7 +63,7 @@ class Inversion(LightningModule):
         access: Access = "white_box",
         defenses: list[Defense] | None = None,
         query_budget: int | None = None,
-        labels: str | int | list[int | str] = "all",
+        labels: str | int | list[str | int] = "all",
         **attack: Any,
     ) -> None:
         """Check the numbers; files are opened when the attack starts."""

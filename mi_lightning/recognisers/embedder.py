@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mi_lightning.checkpoint import class_path, weights_digest
 from mi_lightning.errors import InputError
 from mi_lightning.extras import MissingPackageError
+from mi_lightning.imports import check_path
 from mi_lightning.io import one_line
 from mi_lightning.nn.frozen import evaluation_mode
 from mi_lightning.nn.onnx_file import OnnxFile
@@ -210,11 +211,16 @@ class Embedder(Recogniser):
 def _imported(path: str, field: str) -> Any:
     """Import ``package.module:name``, or what ``package.module:name()`` returns."""
     module, _, name = path.partition(":")
+    check_path(module, field)  # a configuration names it: whoever runs that has said which code may run
     try:
-        found = import_module(module)
+        found: Any = import_module(module)
         for part in name.removesuffix("()").split("."):
             found = getattr(found, part)
+        if inspect.isroutine(found) or inspect.isclass(found):
+            check_path(f"{found.__module__}.{found.__name__}", field)  # it may come from elsewhere: `module:os.system`
         made: Any = found() if name.endswith("()") and callable(found) else found
+    except InputError:
+        raise
     except Exception as error:
         raise InputError("package.module:name that can be imported", f"{path}: {one_line(error)}", field) from error
     if not callable(made) or inspect.isclass(made):

@@ -346,15 +346,15 @@ def unnormalised(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture
-def query(run, tmp_path, monkeypatch):
+def query(run, tmp_path):
     """Attack a function of the user's own by queries; what it found lies in logs/x/version_0."""
     name = f"api_{abs(hash(str(tmp_path)))}"  # imported once a process, so each test has a module of its own
-    (tmp_path / f"{name}.py").write_text(API)
-    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{name}.py").write_text(API)  # in the working folder
 
     def command(function: str, *more: str) -> tuple[int, str, str]:
         return run(
-            *("invert", "--model.target", "mi_lightning.targets.BlackBox", "--model.target.function"),
+            *("invert", "--import", name),
+            *("--model.target", "mi_lightning.targets.BlackBox", "--model.target.function"),
             *(f"{name}.{function}", "--model.target.input_shape", "[1, 8, 6]", "--model.target.num_classes", "4"),
             *("--model.estimator", "mi_lightning.attacks.estimators.SPSA", "--model.estimator.pairs", "8"),
             *("--model.max_iterations", "40", "--trainer.enable_progress_bar", "false"),

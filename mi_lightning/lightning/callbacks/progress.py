@@ -82,12 +82,12 @@ class WholeProgress(ProgressBar, InversionCallback):
         if not self._enabled:
             return
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[shown]}"),
+            TextColumn("{task.fields[shown]}", markup=False),
         )
         self._task = self._bar.add_task(what, total=total, shown="")
         self._bar.start()
