@@ -26,6 +26,7 @@ SIZE = (112, 92)  # height and width
 EACH = 10  # photographs of a person
 _SPARED = "noglasses"  # left out where no two photographs are the same: it is most often one of a pair
 
+
 def chosen(pictures: dict[str, Picture]) -> dict[str, Picture]:
     """Ten photographs of a person: one of each pair with the same pixels, and no ``noglasses`` where there is no pair.
 

@@ -197,7 +197,9 @@ class FaceFolder(PersonDataModule):
             raise InputError(expected, f"damaged: {some(self._store.damaged)}", "damaged")
         faceless = [each.name for each in self._store.photographs if each.note]
         if self.no_face == "error" and faceless:
-            raise InputError("a face in every photograph, or no_face whole or skip", f"none in {some(faceless)}", "crop")
+            raise InputError(
+                "a face in every photograph, or no_face whole or skip", f"none in {some(faceless)}", "crop"
+            )
         label = {name: index for index, name in enumerate(names)}
         y = torch.tensor([label[each.person] for each in self._store.photographs], dtype=torch.int64)
         self._divide(y)
@@ -222,9 +224,7 @@ class FaceFolder(PersonDataModule):
         with contextlib.suppress(OSError, ValueError):  # not there yet, or damaged: it is made anew
             return PhotographStore.open(folder, self.input_shape)
         try:
-            return PhotographStore.decode(
-                folder, self.input_shape, photographs, lambda path: self._read(path, finder)
-            )
+            return PhotographStore.decode(folder, self.input_shape, photographs, lambda path: self._read(path, finder))
         except MIError as error:
             raise InputError("a folder for decoded photographs", str(error), "cache_dir") from error
 

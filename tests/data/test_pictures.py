@@ -62,7 +62,9 @@ def test_exif_orientation(tmp_path, orientation):
 def test_transparency_is_dropped_and_not_laid_over_a_colour(tmp_path, mode):
     levels = smooth()[..., : 3 if mode == "RGBA" else 1]
     hidden = np.concatenate((levels, np.zeros((40, 30, 1), np.uint8)), -1)
-    Image.merge(mode, [Image.fromarray(np.ascontiguousarray(plane)) for plane in hidden.transpose(2, 0, 1)]).save(tmp_path / "a.png")
+    Image.merge(mode, [Image.fromarray(np.ascontiguousarray(plane)) for plane in hidden.transpose(2, 0, 1)]).save(
+        tmp_path / "a.png"
+    )
     found = read_picture(tmp_path / "a.png", len(levels[0, 0]))
     assert np.array_equal(found.reshape(levels.shape), levels)
 
@@ -97,7 +99,9 @@ def test_what_a_copy_as_text_has_torn_is_mended(tmp_path):
 def test_cut_short(tmp_path, ending, share):
     noise = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(noise[..., 0] if ending == "pgm" else noise).save(buffer, {"jpg": "JPEG", "pgm": "PPM"}.get(ending, ending))
+    Image.fromarray(noise[..., 0] if ending == "pgm" else noise).save(
+        buffer, {"jpg": "JPEG", "pgm": "PPM"}.get(ending, ending)
+    )
     file = tmp_path / f"a.{ending}"
     file.write_bytes(buffer.getvalue()[: int(share * len(buffer.getvalue()))])
     with pytest.raises(DamagedPictureError):
