@@ -1,8 +1,8 @@
 """Lay the Yale faces out as a folder that `AttFaces` reads: other people for settings that were chosen on AT&T's.
 
-`FaceFolder` reads them as they are; the benchmarks read AT&T's layout, and want ten photographs of each of the 15 people,
-cut to 112 x 92 so that the eyes are where AT&T's are. Of two photographs with the same
-pixels one is left out (nine people have such a pair), and of the others `noglasses`, so that everybody has ten.
+`FaceFolder` reads them as they are; the benchmarks want AT&T's layout, and ten photographs of each of the 15 people,
+cut to 112 x 92 so that the eyes are where AT&T's are. Of two photographs with the same pixels one is left out (nine
+people have such a pair), and of the others `noglasses`, so that everybody has ten.
 
     python benchmarks/yale.py SOURCE FOLDER                        # FOLDER/s1/1.pgm ... FOLDER/s15/10.pgm
     python benchmarks/yale.py SOURCE FOLDER --montage yale.png     # all of them in one picture, to look at

@@ -327,8 +327,8 @@ class FaceFolder(PersonDataModule):
         size = 4 * len(index) * self.channels * self.size[0] * self.size[1] / _GIB
         if size > self.memory_gb:
             expected = (
-                f"at most {self.memory_gb:g} GiB of photographs at once, which is how judges ask for them: fewer people "
-                "or a smaller size, or a larger memory_gb"
+                f"at most {self.memory_gb:g} GiB of photographs at once, as judges ask for them: fewer people or a "
+                "smaller size, or a larger memory_gb"
             )
             raise InputError(expected, f"{size:.1f} GiB for {len(index)}", "memory_gb")
         return self._store.read(index)

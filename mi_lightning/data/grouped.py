@@ -49,6 +49,6 @@ def split_groups(
         for group in reversed(order):
             if len(taken) < len(order) - 1 and sum(map(len, taken)) + len(group) <= wanted:
                 taken.append(group)
-        for index in sum(taken or [min(order, key=len)], []):
-            for_test[index] = True
+        for group in taken or [min(order, key=len)]:
+            for_test[group] = True
     return (~for_test).nonzero()[:, 0], for_test.nonzero()[:, 0]

@@ -108,7 +108,7 @@ def read_picture(path: Path, channels: int) -> Picture:
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Scale a picture until it covers a size (height, width), and cut what is over at the ends: nothing is stretched."""
+    """Scale a picture until it covers a size (height, width), and cut off what is over: nothing is stretched."""
     height, width = size
     if picture.shape[:2] == size:
         return picture

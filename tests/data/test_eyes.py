@@ -55,13 +55,13 @@ def picture(row: int, column: int, shape: tuple[int, ...] = (160, 224)) -> np.nd
 @pytest.mark.parametrize("shape", [(160, 224), (160, 224, 3), (150, 200)])
 def test_yunet(yunet, shape):
     found = YuNetEyes(yunet)(picture(2, 3, shape))
-    assert found == pytest.approx(32 * (EYE_AT + (3, 2)), abs=0.5)
+    assert found == pytest.approx(32 * (EYE_AT + np.array((3, 2))), abs=0.5)
     assert YuNetEyes(yunet)(np.full(shape, 10, np.uint8)) is None
 
 
 def test_a_large_photograph_is_looked_at_in_small_and_its_eyes_are_told_in_large(yunet):
     large = cv2.resize(picture(2, 3, (320, 640)), None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
-    assert YuNetEyes(yunet)(large) == pytest.approx(4 * 32 * (EYE_AT + (3, 2)), abs=4)
+    assert YuNetEyes(yunet)(large) == pytest.approx(4 * 32 * (EYE_AT + np.array((3, 2))), abs=4)
 
 
 def test_no_yunet(tmp_path):

@@ -24,7 +24,7 @@ from mi_lightning.io import made_whole
 #: All samples of a corpus one after the other, (samples,) int16, and the table of whose are where.
 Decoded = tuple[NDArray[np.int16], dict[str, Any]]
 
-_VERSION = 1  # of the files in the cache
+_VERSION = 2  # of the files in the cache, and of what is noticed when they are made
 
 
 @dataclass(frozen=True)
