@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mi_lightning.attacks.rows import Rows
+from mi_lightning.audio.rate import tell_rate
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 
@@ -98,6 +99,17 @@ class Problem(nn.Module):
         self.device = next((parameter.device for parameter in target.parameters()), torch.device("cpu"))
         if transforms:
             self.try_transforms(transforms, "transforms")
+
+    def tell_rate(self, part: object) -> None:
+        """Let a part work at the sample rate of the target, or of the space where only that says one.
+
+        Raises:
+            InputError: If the part was given another.
+        """
+        if self.target.sample_rate is not None:
+            tell_rate(part, self.target.sample_rate)
+        else:
+            tell_rate(part, getattr(self.space, "said_rate", None), "the space's")
 
     @property
     def bounds(self) -> tuple[float, float] | None:

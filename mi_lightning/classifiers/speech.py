@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from torchmetrics.classification import MulticlassAccuracy
 
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.data.base import Batch
+from mi_lightning.data.base import Batch, PersonDataModule
 from mi_lightning.errors import InputError
 
 
@@ -145,6 +145,27 @@ class SpeechClassifier(Classifier):
             logits: Tensor = self.head(self.chunk_features(x))
             return logits
         return _log_softmax(self.frame_logits(x)).mean(1)
+
+    def on_fit_start(self) -> None:
+        """See that the data are at the classifier's rate."""
+        self._check_rate()
+        super().on_fit_start()
+
+    def on_test_start(self) -> None:
+        """See that the data are at the classifier's rate."""
+        self._check_rate()
+
+    def _check_rate(self) -> None:
+        """Refuse data of another rate.
+
+        Raises:
+            InputError: If they have one.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        rate = data.modality.sample_rate if isinstance(data, PersonDataModule) else None
+        if rate not in (None, self.sample_rate):
+            expected = f"a classifier at the sample rate of the data, {rate} Hz"
+            raise InputError(expected, f"one at {self.sample_rate} Hz", "sample_rate")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a batch of test utterances: as sentences, and frame by frame."""

@@ -144,6 +144,7 @@ class MICLI(LightningCLI):
             return
         for name in ("num_classes", "input_shape", "input_range", "class_names"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.sample_rate", _rate_of, apply_on="instantiate")
         parser.add_argument(
             "--checkpoint",
             type=str | None,
@@ -271,6 +272,11 @@ class MICLI(LightningCLI):
     def after_invert(self) -> None:
         """Say what was found and where it lies."""
         invert.after(self.trainer, self.model, quiet=self.quiet)
+
+
+def _rate_of(data: PersonDataModule) -> int | None:
+    """Sample rate of data that are sound: classifiers of speech take it from there."""
+    return data.modality.sample_rate
 
 
 def run_logger(save_dir: str, name: str, version: str | None = None) -> dict[str, Any]:

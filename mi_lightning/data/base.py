@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mi_lightning.audio.rate import SPEECH_RATE
 from mi_lightning.checkpoint import class_path
 from mi_lightning.errors import InputError
 
@@ -26,7 +27,6 @@ AXES: dict[Kind, tuple[str, ...]] = {
     "sound": ("channel", "time"),
     "other": (),
 }
-SPEECH_RATE = 16000  # Hz, of speech corpora and of what recognises speakers, where nothing says another rate
 
 
 @dataclass(frozen=True)

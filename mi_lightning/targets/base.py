@@ -141,8 +141,10 @@ class Target(nn.Module, ABC):
         input_range: Lowest and highest value of an input.
         num_classes: Number of classes, C.
         class_names: Name of each class.
+        sample_rate: Samples in a second (Hz) of an input that is sound, where the target says it.
     """
 
+    sample_rate: int | None = None
     differentiable: bool
     has_logits: bool = False
     max_batch: int | None
@@ -168,6 +170,7 @@ class Target(nn.Module, ABC):
         """Share the ledger of a target, and what is known of it."""
         self.ledger, self.max_batch, self.differentiable = target.ledger, target.max_batch, target.differentiable
         self.take_facts(Facts(target.input_shape, target.num_classes, target.class_names, target.input_range))
+        self.sample_rate = target.sample_rate
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode: Lightning puts every module into training mode when it fits."""

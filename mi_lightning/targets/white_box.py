@@ -105,6 +105,8 @@ class WhiteBox(Target):
             raise InputError(f"num_classes {classes}, as the module answers", num_classes, "num_classes")
         self.take_facts(Facts.checked(**known._asdict() | {"num_classes": classes, "class_names": class_names}))
         self.has_logits = self.output == "logits"
+        rate = getattr(module, "sample_rate", None)  # a classifier of speech says it
+        self.sample_rate = rate if isinstance(rate, int) else None
 
     @property
     def classifier(self) -> nn.Module:

@@ -71,7 +71,7 @@ def test_a_speaker_of_whom_nothing_can_be_read_is_an_error(tmp_path):
     (tmp_path / "cleo" / "voice memo.m4a").write_bytes(b"")
     with pytest.raises(
         InputError,
-        match=r"convert with ffmpeg -i voice memo.m4a voice memo.flac, got none of cleo \(voice memo.m4a\) \(root\)",
+        match=r"convert with ffmpeg -i 'voice memo.m4a' 'voice memo.flac', got none of cleo \(voice memo.m4a\) \(root\)",
     ):
         _ = make(tmp_path).class_names
 
@@ -83,5 +83,5 @@ def test_files_that_are_cut_short_are_named(tmp_path, suffix, capfd):
     cut = tmp_path / "anna" / f"2{suffix}"
     write(cut, 500, seconds=3.0)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
-    with pytest.raises(InputError, match=rf"3 recordings in .*, got damaged: anna/2\{suffix} \(truncated: .*\) \(root\)"):
+    with pytest.raises(InputError, match=rf"3 recordings .*, got damaged: anna/2\{suffix} \(truncated: "):
         make(tmp_path).setup()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any, ClassVar
@@ -87,6 +88,11 @@ def recordings_below(folder: Path) -> list[Recording]:
     ]
 
 
+def _conversion(name: str) -> str:
+    """The command that turns a file of sound into one that is read."""
+    return f"ffmpeg -i {shlex.quote(name)} {shlex.quote(Path(name).stem + '.flac')}"
+
+
 class SpeakerFolder(FolderOfSpeakers):
     """Any folder with one folder per speaker, which holds recordings at any depth.
 
@@ -117,12 +123,12 @@ class SpeakerFolder(FolderOfSpeakers):
             names = [f"{name} ({path.name})" for name, path in lost.items()]
             first = next(iter(lost.values())).name
             raise InputError(
-                f"recordings of each speaker that can be read; convert with ffmpeg -i {first} {Path(first).stem}.flac",
+                f"recordings of each speaker that can be read; convert with {_conversion(first)}",
                 f"none of {some(names)}",
                 self.field,
             )
         if left_out and len(speakers) > 1:  # else what is missing is told
             named = some([path.relative_to(folder).as_posix() for path in left_out])
-            hint = f"; {len(foreign)} are sound: ffmpeg -i {foreign[0].name} {foreign[0].stem}.flac" if foreign else ""
+            hint = f"; {len(foreign)} are sound: {_conversion(foreign[0].name)}" if foreign else ""
             warnings.warn(f"{folder}: {len(left_out)} files are left out: {named}{hint}", stacklevel=2)
         return recordings
