@@ -80,7 +80,7 @@ class DlibEyes(EyeFinder):
 
 
 class YuNetEyes(EyeFinder):
-    """Eyes by YuNet [Wu, Peng, Yu 2023], a small network that OpenCV runs.
+    """Eyes by YuNet [Wu23], a small network that OpenCV runs.
 
     Args:
         file: The network, an ONNX file such as ``face_detection_yunet_2023mar.onnx`` of OpenCV's zoo; none is shipped.

@@ -83,5 +83,5 @@ def test_files_that_are_cut_short_are_named(tmp_path, suffix, capfd):
     cut = tmp_path / "anna" / f"2{suffix}"
     write(cut, 500, seconds=3.0)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
-    with pytest.raises(InputError, match=rf"3 recordings .*, got damaged: anna/2\{suffix} \(truncated: "):
+    with pytest.raises(InputError, match=rf"got damaged: anna/2\{suffix} \(truncated: "):
         make(tmp_path).setup()
