@@ -178,6 +178,17 @@ def test_the_command_line_trains_at_the_rate_of_the_data_and_attacks_there(folde
         run_raising([*attack, "8000", "--model.space.sample_rate", "16000"])
 
 
+@pytest.mark.filterwarnings("ignore:.*several channels")
+def test_a_rate_beside_that_of_the_data_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--model", "mi_lightning.classifiers.MelSpeakerNet", "--model.sample_rate", "16000"]
+    flags += ["--data", "mi_lightning.data.SpeakerFolder", "--data.root", str(folder), "--trainer.logger", "false"]
+    message = r"the sample rate of the data, 8000, or none, got 16000 \(--model.init_args.sample_rate\)"
+    with pytest.raises(InputError, match=message):
+        run_raising(["fit", *flags, "--data.sample_rate", "8000"])
+    assert not list(tmp_path.glob("**/*.ckpt"))
+
+
 def run_raising(arguments: list[str]) -> None:
     """Run a command in this process, errors and all."""
     from mi_lightning.cli.runner import run

@@ -251,6 +251,7 @@ class MICLI(LightningCLI):
 
     def before_fit(self) -> None:
         """See that the checkpoint can be written."""
+        self._check_rate()
         fit.before(self.datamodule, self.checkpoint)
 
     def after_fit(self) -> None:
@@ -259,11 +260,19 @@ class MICLI(LightningCLI):
 
     def before_test(self) -> None:
         """Load the weights to test."""
+        self._check_rate()
         test.before(self.model, self.datamodule, self.checkpoint)
 
     def after_test(self) -> None:
         """Say how the classifier did."""
         fit.tell(self.model, self.checkpoint)
+
+    def _check_rate(self) -> None:
+        """Refuse a sample rate that was given to a classifier beside the data's, which is the one that it gets."""
+        given = self.config[str(self.subcommand)].get("model.init_args.sample_rate")
+        rate = _rate_of(self.datamodule)
+        if rate is not None and given not in (None, rate):
+            raise InputError(f"the sample rate of the data, {rate}, or none", given, "model.sample_rate")
 
     def before_invert(self) -> None:
         """Refuse what no attack can do."""

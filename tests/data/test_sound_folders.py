@@ -71,7 +71,7 @@ def test_a_speaker_of_whom_nothing_can_be_read_is_an_error(tmp_path):
     (tmp_path / "cleo" / "voice memo.m4a").write_bytes(b"")
     with pytest.raises(
         InputError,
-        match=r"convert with ffmpeg -i 'voice memo.m4a' 'voice memo.flac', got none of cleo \(voice memo.m4a\) \(root\)",
+        match=r"convert with ffmpeg -i 'voice memo.m4a' 'voice memo.flac', got none of cleo \(voice memo.m4a\)",
     ):
         _ = make(tmp_path).class_names
 
