@@ -145,6 +145,8 @@ class Attack:
                 field="estimator",
             )
         problem = Problem(target, self.space, self.cost, self.priors, self.transforms)
+        if isinstance(self.step, GradientStep):
+            problem.tell_rate(self.step.gradient_filter)
         projections = [*self.projections, *(part for part in parts if isinstance(part, Projection))]
         if isinstance(self.step, GradientStep) and self.step.gradient_filter is not None:
             self.step.gradient_filter.check(problem.candidate_shape)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mi_lightning.attacks.rows import Rows
+from mi_lightning.audio.rate import tell_rate
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 
@@ -106,6 +107,17 @@ class Problem(nn.Module):
     def candidate_shape(self) -> tuple[int, ...]:
         """Shape of one candidate."""
         return tuple(self.space.initial(Rows.grid([0], 1, seed=0)).shape[1:])
+
+    def tell_rate(self, part: object) -> None:
+        """Let a part work at the sample rate of the target, or of the space where only that says one.
+
+        Raises:
+            InputError: If the part was given another.
+        """
+        if self.target.sample_rate is not None:
+            tell_rate(part, self.target.sample_rate)
+        else:
+            tell_rate(part, getattr(self.space, "said_rate", None), "the space's")
 
     @property
     def bounds(self) -> tuple[float, float] | None:

@@ -150,6 +150,7 @@ class MICLI(LightningCLI):
             return
         for name in ("num_classes", "input_shape", "input_range", "class_names"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.sample_rate", _rate_of, apply_on="instantiate")
         parser.add_argument(
             "--checkpoint",
             type=str | None,
@@ -257,6 +258,7 @@ class MICLI(LightningCLI):
 
     def before_fit(self) -> None:
         """See that the checkpoint can be written."""
+        self._check_rate()
         fit.before(self.datamodule, self.checkpoint)
 
     def after_fit(self) -> None:
@@ -265,11 +267,19 @@ class MICLI(LightningCLI):
 
     def before_test(self) -> None:
         """Load the weights to test."""
+        self._check_rate()
         test.before(self.model, self.datamodule, self.checkpoint)
 
     def after_test(self) -> None:
         """Say how the classifier did."""
         fit.tell(self.model, self.checkpoint)
+
+    def _check_rate(self) -> None:
+        """Refuse a sample rate that was given to a classifier beside the data's, which is the one that it gets."""
+        given = self.config[str(self.subcommand)].get("model.init_args.sample_rate")
+        rate = _rate_of(self.datamodule)
+        if rate is not None and given not in (None, rate):
+            raise InputError(f"the sample rate of the data, {rate}, or none", given, "model.sample_rate")
 
     def before_invert(self) -> None:
         """Refuse what no attack can do."""
@@ -278,6 +288,11 @@ class MICLI(LightningCLI):
     def after_invert(self) -> None:
         """Say what was found and where it lies."""
         invert.after(self.trainer, self.model, quiet=self.quiet)
+
+
+def _rate_of(data: PersonDataModule) -> int | None:
+    """Sample rate of data that are sound: classifiers of speech take it from there."""
+    return data.modality.sample_rate
 
 
 def run_logger(save_dir: str, name: str, version: str | None = None) -> dict[str, Any]:

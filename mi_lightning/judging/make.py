@@ -140,11 +140,13 @@ def make_judge(
     if evaluator is not None:
         refuse_relative(evaluator, target.fingerprint(), "evaluator_ckpt", name=evaluator_name)
         _same_people(target, evaluator, "evaluator_ckpt")
+        _same_rate(target, getattr(evaluator, "sample_rate", None), "evaluator_ckpt")
         same_split(trained, evaluator.training_info.get("data"), "evaluator_ckpt")
     if datamodule is not None:
         datamodule.prepare_data()
         datamodule.setup("fit")
         _same_people(target, datamodule, "data")
+        _same_rate(target, datamodule.modality.sample_rate, "data.sample_rate")
         same_split(trained, datamodule.describe(), "data")
     attacked = target if open_classifier is None else open_classifier
     kind = _modality(datamodule, target).kind
@@ -231,6 +233,12 @@ def _same_people(target: Target, given: Classifier | PersonDataModule, field: st
         _same("input shape", tuple(target.input_shape), tuple(given.input_shape), field)
     _same("number of classes", target.num_classes, given.num_classes, field)
     _same("people", tuple(target.class_names), tuple(given.class_names), field)
+
+
+def _same_rate(target: Target, rate: int | None, field: str) -> None:
+    """Refuse an evaluator or data at another sample rate than the target's, where both are known."""
+    if target.sample_rate is not None and rate is not None:
+        _same("sample rate (Hz)", target.sample_rate, rate, field)
 
 
 def same_split(trained: object, given: object, field: str, *, whose: str = "target's") -> None:

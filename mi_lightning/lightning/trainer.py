@@ -93,6 +93,8 @@ class InversionTrainer(Trainer):
         model.stop_requested = False
         if datamodule is not None:
             model.adopt_names(datamodule.class_names)
+        if datamodule is not None and model.target.sample_rate is None:
+            model.target.sample_rate = datamodule.modality.sample_rate  # where the target does not say it
         model.preflight(callbacks_of(self))  # before any file is written
         self._check_devices(model)  # before any process is started
         self.judge = self._make_judge(model, datamodule, evaluator_ckpt, recogniser)

@@ -36,9 +36,10 @@ class Vocoder(Projection):
         """See that candidates are waveforms, and load what the vocoder needs before any work is done.
 
         Raises:
-            InputError: If they are none.
+            InputError: If they are none, or the vocoder is for another sample rate.
             MIError: If a package is missing.
         """
+        problem.tell_rate(self.vocoder)
         candidate = problem.space.initial(Rows.grid([0], 1, seed=0))
         shape = tuple(candidate.shape[1:])
         check_axes(shape, "sound", self, "projections")
