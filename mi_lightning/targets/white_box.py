@@ -194,10 +194,9 @@ class WhiteBox(Target):
 
     def _note(self, answers: Tensor) -> None:
         """Remember how far probabilities, shape (N, C) or (N, 1), were off at most, without looking at the device."""
-        low, high = answers.aminmax()
-        worst = torch.maximum(-low, high - 1)
-        if self._width > 1:
-            worst = torch.maximum(worst, (answers.sum(1) - 1).abs().amax())
+        # of numbers that are not negative and sum to 1 none is above 1
+        above = answers - 1 if self._width == 1 else (answers.sum(1) - 1).abs()
+        worst = torch.maximum(above.amax(), -answers.amin())
         self._off = worst if self._off is None else torch.maximum(self._off, worst)
 
     def check_answers(self) -> None:

@@ -290,6 +290,26 @@ def test_the_best_of_many_orders_is_not_believed_where_it_fits_noise():
     assert looks_like_order(few) is None
 
 
+def test_one_sigmoid_is_sure_of_the_wrong_class():
+    two = MadePeople(["no", "yes"], test=6)
+    faces = prototypes(2).flatten(1)
+
+    class Sigmoid(nn.Module):
+        """Says how sure it is of the first person, which the target takes for the second."""
+
+        def forward(self, x):
+            near = torch.cdist(x.flatten(1), faces).square() * 20
+            return (near[:, 1:] - near[:, :1]).sigmoid()
+
+    target = WhiteBox(Sigmoid(), input_shape=SHAPE, class_names=["no", "yes"])
+    assert (target.num_classes, target.output) == (2, "probabilities")
+    with pytest.raises(InputError, match=r"names 0.0% of 12 .*: 100.0% under another order .*class_names: \[yes, no\]"):
+        check_target(target, two)
+    mended = WhiteBox(Sigmoid(), input_shape=SHAPE, class_names=["yes", "no"])
+    mended.adopt_names(two.class_names)
+    assert check_target(mended, two).status == "verified"
+
+
 # ---------------------------------------------------------------------------------------------------- other causes
 
 
