@@ -55,6 +55,7 @@ def test_the_script_and_its_yaml(path, here, monkeypatch, capsys):
     config = path.with_suffix(".yaml")
     if config.is_file():
         flags = ["--trainer.enable_progress_bar", "false", "--trainer.logger.init_args.version", "v"]
+        flags += re.findall(r"--import|(?<=--import )\w+", config.read_text())  # as its first lines say
         main(["invert", "--config", str(config), *flags])
         (results,) = here.rglob("results.json")
         rows = json.loads(results.read_text())["per_label"]

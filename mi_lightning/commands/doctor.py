@@ -30,7 +30,12 @@ EXTRAS = {
     "priors": "a generator of faces of nobody, as public knowledge of an attack",
     "speech": "reading and writing sound, voices made on the spot; needs torch's CUDA build, by way of torchaudio",
     "judges": "the outside judge of faces (that of voices: pip install --no-deps Resemblyzer==0.1.4)",
-    "onnx": "networks in ONNX files",
+    "onnx": "networks in ONNX files, as targets and judges",
+    "http": "targets behind HTTP",
+    "skops": "files of scikit-learn models as targets",
+    "models": "networks of torchvision, timm and Hugging Face by name",
+    "wandb": "runs in Weights & Biases",
+    "mlflow": "runs in MLflow",
     "vocoder": "a neural vocoder for voices that were reconstructed",
 }
 _FOR_DEVELOPERS = {"dev", "docs", "test"}

@@ -61,7 +61,7 @@ def test_the_page_and_its_json_say_the_same(told, tmp_path):
 
 
 def test_every_extra_says_what_it_brings():
-    assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - {"dev", "docs", "test"}
+    assert set(PROJECT["optional-dependencies"]) - {"dev", "docs", "test"} <= set(EXTRAS)
 
 
 def test_it_names_nobody(told, tmp_path, monkeypatch):
