@@ -68,7 +68,7 @@ def mine(study, monkeypatch):
 def attack(folder: Path, kind: str, **init_args) -> dict:
     """Write the target's YAML, attack it, and return what is written of it."""
     target = {"class_path": f"mi_lightning.targets.{kind}", "init_args": init_args}
-    write(folder / "own.yaml", {"data": "data/faces.yaml", "model": {"target": target}})
+    write(folder / "own.yaml", {"imports": ["mynet"], "data": "data/faces.yaml", "model": {"target": target}})
     main(["invert", "--config", "own.yaml", "--config", "attack/few.yaml", "--recogniser", "null"])
     run = sorted((folder / "lightning_logs/invert/own").iterdir())[-1]
     results = json.loads((run / "results.json").read_text())

@@ -181,6 +181,7 @@ def make(width: int = 4) -> Net:
 """
 
 YAML = """
+imports: [mynet]
 model:
   target:
     class_path: mi_lightning.targets.TorchModule
