@@ -77,6 +77,7 @@ def plain_content(path: Path) -> Any:
     """
     with warnings.catch_warnings():  # of pickles that torch did not write; what callers say of them is better
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+        warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript", UserWarning)
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
