@@ -93,7 +93,10 @@ class FaceFolder(PersonDataModule):
         super().__init__(**samples)
         if len(size) != 2 or min(size) < 1:
             raise InputError("size [height, width] in pixels", list(size), "size")
-        choices = {"channels": (channels, (1, 3)), "no_face": (no_face, ("whole", "skip", "error"))}
+        choices: dict[str, tuple[object, tuple[object, ...]]] = {
+            "channels": (channels, (1, 3)),
+            "no_face": (no_face, ("whole", "skip", "error")),
+        }
         choices |= {"damaged": (damaged, ("error", "skip")), "order": (order, ("sorted", "natural"))}
         for name, (given, known) in choices.items():
             if given not in known:
@@ -143,7 +146,7 @@ class FaceFolder(PersonDataModule):
         if not root.is_dir():
             expected = "a folder with a folder of photographs for each person"
             raise InputError(expected, f"{root}, no folder", "root")
-        places = {part: root / part for part in _PARTS} if self.by_folder else {None: root}
+        places: dict[str | None, Path] = {part: root / part for part in _PARTS} if self.by_folder else {None: root}
         folders: dict[str | None, dict[str, Path]] = {}
         for part, place in places.items():
             if not place.is_dir():

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.audio.rate import SPEECH_RATE
 from mi_lightning.audio.spectra import long_term_spectrum, modulation, spectral_distance
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.dvectors import dvectors
 from mi_lightning.classifiers.speech import SpeechClassifier
-from mi_lightning.data.base import SPEECH_RATE, PersonDataModule
+from mi_lightning.data.base import PersonDataModule
 from mi_lightning.data.speech import SpeakerDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.judging import likeness

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mi_lightning.data.base import SPEECH_RATE
+from mi_lightning.audio.rate import SPEECH_RATE
 from mi_lightning.report.pictures import Pixels
 
 _DEPTH = 70.0  # decibels below the loudest point that a spectrogram shows

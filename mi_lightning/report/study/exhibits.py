@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from mi_lightning.audio.files import from_int16, full_scale
-from mi_lightning.data.base import SPEECH_RATE, Kind
+from mi_lightning.audio.rate import SPEECH_RATE
+from mi_lightning.data.base import Kind
 from mi_lightning.errors import MIError
 from mi_lightning.report import pictures
 from mi_lightning.report.inline import wav_uri
