@@ -267,6 +267,13 @@ class PersonDataModule(LightningDataModule, ABC):
         """Give the training or the test samples as a data set that batches are taken from."""
         return SampleSet(getattr(self, f"{part}_x"), getattr(self, f"{part}_y"))
 
+    def check_size(self) -> None:
+        """See that all samples of a part can be asked for as one tensor, as judges do.
+
+        Raises:
+            InputError: If they are more than the data allow.
+        """
+
     def with_samples(self, train: Batch, test: Batch) -> Self:
         """Copy the data with other samples: those to train and those to test, each with their labels."""
         other = copy.copy(self)

@@ -317,24 +317,29 @@ class FaceFolder(PersonDataModule):
         """Give all samples, to train and to test."""
         return (self.train_x, self.train_y), (self.test_x, self.test_y)
 
-    def _x(self, part: Part) -> Tensor:
-        """Read all photographs of a part as one tensor.
-
-        Raises:
-            InputError: If it would be larger than is allowed.
-        """
+    def check_size(self) -> None:
+        """See that all photographs of a part can be asked for as one tensor: see ``memory_gb``."""
         self.setup()
-        if self._held is not None:
-            return self._held[_PARTS.index(part)][0]
-        index = self._index[part]
-        size = 4 * len(index) * self.channels * self.size[0] * self.size[1] / _GIB
-        if size > self.memory_gb:
+        for part in _PARTS:
+            self._check_size(part)
+
+    def _check_size(self, part: Part) -> None:
+        count = len(self._index[part])
+        size = 4 * count * self.channels * self.size[0] * self.size[1] / _GIB
+        if self._held is None and size > self.memory_gb:
             expected = (
                 f"at most {self.memory_gb:g} GiB of photographs at once, as judges ask for them: fewer people or a "
                 "smaller size, or a larger memory_gb"
             )
-            raise InputError(expected, f"{size:.1f} GiB for {len(index)}", "memory_gb")
-        return self._store.read(index)
+            raise InputError(expected, f"{size:.1f} GiB for {count}", "memory_gb")
+
+    def _x(self, part: Part) -> Tensor:
+        """Read all photographs of a part as one tensor."""
+        self.setup()
+        if self._held is not None:
+            return self._held[_PARTS.index(part)][0]
+        self._check_size(part)
+        return self._store.read(self._index[part])
 
     def _y(self, part: Part) -> Tensor:
         self.setup()

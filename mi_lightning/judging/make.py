@@ -145,6 +145,7 @@ def make_judge(
     if datamodule is not None:
         datamodule.prepare_data()
         datamodule.setup("fit")
+        datamodule.check_size()  # judges ask for all samples, after the attack
         _same_people(target, datamodule, "data")
         _same_rate(target, datamodule.modality.sample_rate, "data.sample_rate")
         same_split(trained, datamodule.describe(), "data")

@@ -17,6 +17,8 @@ from PIL import Image
 from mi_lightning.data import AttFaces, FaceFolder, WithoutPeople
 from mi_lightning.data.grouped import split_groups
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.judging.make import make_judge
+from mi_lightning.targets import WhiteBox
 
 SIZE = (20, 16)
 
@@ -332,6 +334,9 @@ def test_judges_cannot_ask_for_more_than_fits(folder):
     assert sum(len(y) for _, y in data.train_dataloader()) == 6  # batches are no problem
     with pytest.raises(InputError, match=r"at most 1e-06 GiB of photographs at once, as judges ask for them: .* for 6"):
         _ = data.train_x
+    target = WhiteBox(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(320, 3)), input_shape=(1, *SIZE))
+    with pytest.raises(InputError, match=r"GiB of photographs at once.*\(memory_gb\)"):
+        make_judge(target, datamodule=data)  # before the attack
 
 
 def test_batches_are_the_samples(folder):
