@@ -239,7 +239,9 @@ def test_every_target_attack_and_prior_has_an_experiment():
 @pytest.mark.parametrize("name", [pytest.param(name, marks=runs_here(name)) for name in EXPERIMENTS])
 def test_invert(workplace, name):
     flags = [part for word in EXPERIMENTS[name] for part in ("--config", word)]
-    main(["invert", *flags, *([] if name in JUDGED else ["--evaluator_ckpt", "null", "--data", "null"])])
+    # two epochs teach a classifier next to nothing of these people: that is not what is tried here
+    more = ["--unverified", "true"] if name in JUDGED else ["--evaluator_ckpt", "null", "--data", "null"]
+    main(["invert", *flags, *more])
     results = json.loads((workplace / f"lightning_logs/invert/{name}/version_0/results.json").read_text())
     assert results["summary"]["labels"] == PEOPLE
     assert (results["summary"].get("evaluator_top1") is not None) == (name in JUDGED)
