@@ -102,3 +102,12 @@ def test_no_samples_and_no_numbers(tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), 8000, subtype="FLOAT")
     with pytest.raises(DamagedAudioError, match="samples that are no numbers"):
         read_audio(tmp_path / "nan.wav")
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.opus"])
+def test_a_stream_that_ends_between_two_pages(tmp_path, name):
+    """All pages that are there are whole: only the mark of the last one is missing."""
+    write(tmp_path / name, seconds=10.0)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: content.rindex(b"OggS")])
+    assert what_is_missing(tmp_path / name) == "truncated: its last page is missing"
