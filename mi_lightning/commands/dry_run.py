@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mi_lightning.attacks.rows import parse_labels
+from mi_lightning.attacks.labels import parse_labels
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.commands.base import Preview
 from mi_lightning.data.base import PersonDataModule

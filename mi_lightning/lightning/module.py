@@ -14,9 +14,10 @@ from torch import nn
 from mi_lightning.attacks.attack import Attack, describe_part
 from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.in_parts import InParts
+from mi_lightning.attacks.labels import parse_labels
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.attacks.rows import Rows, parse_labels
+from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.stopping import StopRule
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.callbacks.base import InversionCallback, callbacks_of
