@@ -7,9 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +24,36 @@ _FCNTL: Any = import_module("fcntl") if find_spec("fcntl") else None  # not on e
 #: What a file is made of: its bytes, its text (UTF-8), or a function that writes into an open binary file, such as
 #: ``lambda file: np.save(file, array)`` or ``lambda file: torch.save(state, file)``.
 Content = bytes | str | Callable[[IO[bytes]], object]
+
+
+#: Files that would have been written, and their sizes in bytes, while nothing is.
+_WOULD_WRITE: ContextVar[dict[Path, int] | None] = ContextVar("_WOULD_WRITE", default=None)
+
+
+@contextmanager
+def writing_nothing() -> Iterator[dict[Path, int]]:
+    """Let nothing be written by the functions of this module while the block runs.
+
+    Yields:
+        Files that would have been, and their sizes in bytes.
+
+    Example:
+        >>> with writing_nothing() as files:
+        ...     write_atomically("page.html", "text")
+        >>> files, Path("page.html").exists()
+        ({PosixPath('page.html'): 4}, False)
+    """
+    files: dict[Path, int] = {}
+    token = _WOULD_WRITE.set(files)
+    try:
+        yield files
+    finally:
+        _WOULD_WRITE.reset(token)
+
+
+def nothing_is_written() -> bool:
+    """Whether a block of :func:`writing_nothing` runs."""
+    return _WOULD_WRITE.get() is not None
 
 
 def write_atomically(path: str | Path, content: Content, *, what: str = "") -> None:
@@ -38,6 +70,9 @@ def write_atomically(path: str | Path, content: Content, *, what: str = "") -> N
         MIError: If it cannot be written, in one line. What else the writer raises is passed on.
     """
     path = Path(path)
+    if (would := _WOULD_WRITE.get()) is not None:
+        would[path] = _size(content)
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +86,21 @@ def write_atomically(path: str | Path, content: Content, *, what: str = "") -> N
         raise MIError(f"cannot write {_named(what, path)}: {_reason(error, path.parent)}") from error
 
 
+def write_private(path: str | Path, text: str) -> None:
+    """Write a text that only its owner may read, where the system knows owners; else as :func:`write_atomically`.
+
+    Raises:
+        MIError: If it cannot be written.
+    """
+
+    def write(file: IO[bytes]) -> None:
+        with suppress(OSError):
+            os.fchmod(file.fileno(), 0o600)
+        file.write(text.encode())
+
+    write_atomically(path, write)
+
+
 def _write(content: Content, file: IO[bytes]) -> None:
     if isinstance(content, bytes | str):
         file.write(content.encode() if isinstance(content, str) else content)
@@ -61,6 +111,13 @@ def _write(content: Content, file: IO[bytes]) -> None:
         if isinstance(error.__context__, OSError):  # torch's writer says only that something went wrong
             raise error.__context__ from error
         raise
+
+
+def _size(content: Content) -> int:
+    """Size of a file of this content, in bytes."""
+    buffer = BytesIO()
+    _write(content, buffer)
+    return len(buffer.getvalue())
 
 
 @contextmanager
@@ -106,6 +163,8 @@ def made_whole(folder: str | Path) -> Iterator[Path]:
 def ensure_writable(folder: str | Path, field: str = "") -> None:
     """Make a folder and see that a file can be written there; nothing stays behind but the folder.
 
+    Where nothing is written (:func:`writing_nothing`), only the permissions are looked at.
+
     Args:
         folder: The folder.
         field: Argument that named it, for the error.
@@ -114,6 +173,9 @@ def ensure_writable(folder: str | Path, field: str = "") -> None:
         InputError: If it cannot be made or written.
     """
     folder = Path(folder)
+    if nothing_is_written():
+        _ensure_allowed(folder, field)
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".writable.", dir=folder)
@@ -123,6 +185,16 @@ def ensure_writable(folder: str | Path, field: str = "") -> None:
         raise InputError("a folder that can be written", f"{folder}, which is a file", field) from error
     except OSError as error:
         raise InputError("a folder that can be written", f"{folder}: {error.strerror}", field) from error
+
+
+def _ensure_allowed(folder: Path, field: str) -> None:
+    """See that a folder could be made and written, by what is there of it."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        got = f"{folder}, which is a file" if there == folder else f"{folder}: {there} is a file"
+        raise InputError("a folder that can be written", got, field)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError("a folder that can be written", f"{folder}: {there} cannot be", field)
 
 
 @contextmanager
@@ -137,7 +209,7 @@ def alone(folder: str | Path, field: str = "", *, what: str = "process") -> Iter
     Raises:
         InputError: If another is at work there.
     """
-    if _FCNTL is None:  # the user has to see to it
+    if _FCNTL is None or nothing_is_written():  # in the first case the user has to see to it
         yield
         return
     with (Path(folder) / ".lock").open("w") as lock:

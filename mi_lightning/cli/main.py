@@ -29,7 +29,8 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         if not _answered(arguments):
             sleep_while_waiting()
-            import_module("mi_lightning.cli.runner").run(_gathered(arguments))  # torch, Lightning and all that
+            runner = import_module("mi_lightning.cli.runner")  # torch, Lightning and all that
+            runner.run(_gathered(_switched(arguments)))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -49,6 +50,28 @@ def sleep_while_waiting() -> None:
     long. Read by OpenMP when torch is first imported; what is set by the user stays.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+#: Flags that say yes where no value follows them, and may be written with a hyphen, as other programs have it.
+_SWITCHES = ("--dry_run", "--quick", "--no_pictures", "--pseudonyms", "--yes")
+
+
+def _switched(arguments: Sequence[str]) -> list[str]:
+    """Give switches their value.
+
+    Example:
+        >>> _switched(["audit", "--dry-run", "--quick", "false", "--no-pictures"])
+        ['audit', '--dry_run=true', '--quick', 'false', '--no_pictures=true']
+    """
+    found: list[str] = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        name = name.replace("-", "_").replace("__", "--", 1)
+        if name in _SWITCHES:
+            given = following.lower() in ("true", "false")
+            argument = f"{name}={value}" if equals else name if given else f"{name}=true"
+        found.append(argument)
+    return found
 
 
 def _gathered(arguments: Sequence[str]) -> list[str]:

@@ -17,16 +17,19 @@ from mi_lightning.cli import imports
 from mi_lightning.cli.config import explain, run_name, with_configs_found
 from mi_lightning.cli.messages import plain
 from mi_lightning.cli.places import Places
-from mi_lightning.cli.text import COMMANDS, DESCRIPTION, MORE, OF_A_RUN
+from mi_lightning.cli.text import COMMANDS, DESCRIPTION, DRY_RUN, MORE, OF_A_RUN
 from mi_lightning.commands import fit, invert, test
 from mi_lightning.commands.audit import audit
-from mi_lightning.commands.base import Runner
+from mi_lightning.commands.base import Preview, Runner
+from mi_lightning.commands.dry_run import preview_fit, preview_invert, preview_test
+from mi_lightning.commands.erase import erase
 from mi_lightning.commands.report import report
 from mi_lightning.commands.study import study
 from mi_lightning.commands.sweep.command import sweep
 from mi_lightning.commands.verify import verify
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import writing_nothing
 from mi_lightning.lightning.callbacks import Dashboard, ResultsWriter, WholeProgress
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
@@ -59,6 +62,7 @@ class MICLI(LightningCLI):
         "sweep": sweep,
         "report": report,
         "verify": verify,
+        "erase": erase,
         "study": study,
     }
 
@@ -104,7 +108,8 @@ class MICLI(LightningCLI):
     @staticmethod
     def _help(command: str) -> dict[str, Any]:
         """What the parser of a command says of it; the list of all flags would be a screen long."""
-        usage = f"mi-lightning {command} {'RUN' if command in OF_A_RUN else '[--config FILE]'} [--FLAG VALUE ...]"
+        wanted = OF_A_RUN.get(command, "[--config FILE]")
+        usage = f"mi-lightning {command} {wanted} [--FLAG VALUE ...]"
         description = "\n\n".join(filter(None, (COMMANDS[command], MORE.get(command))))
         return {"usage": usage, "description": description, "formatter_class": HelpFormatter}
 
@@ -136,6 +141,7 @@ class MICLI(LightningCLI):
         """Add defaults and what links data and model."""
         command = self._preparing
         parser.add_argument(f"--{imports.KEY}", type=list[str] | str, default=[], help=imports.HELP)
+        parser.add_argument("--dry_run", type=bool, default=False, help=DRY_RUN)
         parser.set_defaults(
             {
                 "trainer.logger": run_logger(
@@ -243,12 +249,30 @@ class MICLI(LightningCLI):
                     arguments["runner"] = self.runner
                 self.functions[subcommand](**arguments)
                 return
+            if self.config[subcommand].dry_run:
+                with writing_nothing():
+                    self.preview = self._preview(subcommand)
+                if not self.quiet:
+                    self.preview.tell()
+                return
             try:
                 super()._run_subcommand(subcommand)  # with before_fit, after_fit, ... around it
             except TargetError:
                 if subcommand == "invert" and self.model.has_result:
                     self.after_invert()  # what was found until the target failed
                 raise
+
+    def _preview(self, subcommand: str) -> Preview:
+        """Check everything that can be wrong with a command, and say what it would do."""
+        if subcommand == "invert":
+            self.before_invert()
+            self.trainer.prepare(**self._prepare_subcommand_kwargs(subcommand))
+            return preview_invert(self.trainer, self.model)
+        if subcommand == "fit":
+            self.before_fit()
+            return preview_fit(self.trainer, self.model, self.datamodule, self.checkpoint)
+        self.before_test()
+        return preview_test(self.model, self.datamodule, self.checkpoint)
 
     @property
     def checkpoint(self) -> Path | None:

@@ -16,7 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from mi_lightning.cli.config import find_config
 from mi_lightning.cli.imports import imported, imported_of
 from mi_lightning.cli.parser import MICLI, run_logger
-from mi_lightning.commands.base import Attacked
+from mi_lightning.commands.base import Attacked, Preview
 from mi_lightning.commands.sweep.grid import change
 from mi_lightning.commands.sweep.run import execute as execute_run
 from mi_lightning.errors import MIError, root_error
@@ -53,6 +53,24 @@ class CommandLine:
         flags = self._flags("invert", configs, changes)
         run = MICLI(["invert", *flags, f"--trainer.logger={logger}"], runner=self, quiet=True)
         return Attacked(Path(str(run.trainer.log_dir)), run.model.target, run.datamodule)
+
+    def preview(
+        self,
+        command: str,
+        config: Sequence[str] | Mapping[str, Any],
+        *,
+        save_dir: Path | None = None,
+        name: str = "",
+        changes: Mapping[str, Any] | None = None,
+    ) -> Preview:
+        """Check everything that can be wrong with a training or an attack, and say what it would do."""
+        if isinstance(config, Mapping):
+            flags = ["--config", yaml.safe_dump(self.complete(command, config, changes=changes), sort_keys=False)]
+        else:
+            flags = self._flags(command, config, changes)
+        if save_dir is not None:
+            flags.append(f"--trainer.logger={yaml.safe_dump(run_logger(str(save_dir), name))}")
+        return MICLI([command, *flags, "--dry_run=true"], runner=self, quiet=True).preview
 
     def complete(
         self,

@@ -11,6 +11,7 @@ COMMANDS = {
     "sweep": "Run attacks over a grid of settings and report what each value costs and what it protects.",
     "report": "Write one self-contained HTML page about runs that are finished.",
     "verify": "Check that every file of a run or an audit is as it was written, and compute its figures anew.",
+    "erase": "Erase a person from every file of a run, an audit or a sweep.",
     "study": "Write one offline page that asks people whom they recognise in the reconstructions of runs.",
     "doctor": "Print what is installed here and what it can do, for a report of a fault.",
 }
@@ -28,10 +29,23 @@ This is no signature. It shows accidents and careless edits, not forgery: who ca
 manifest anew. Publish the SHA-256 of manifest.json, which is printed, where they cannot change it, and check it:
 
   mi-lightning verify lightning_logs/audit --sha256 64_HEXADECIMAL_DIGITS""",
+    "erase": """A reconstruction is personal data of the person whom it shows. Every file below RUN is written anew
+without the person, or deleted where it shows everybody at once (contact sheets, TensorBoard's events); pages are made
+anew, and manifest.json says that somebody was erased. Figures over all people stay as they were measured: computed
+anew, they would tell of the person by what has changed. What is done to which file is printed first.
+
+  mi-lightning erase s7 lightning_logs/audit               what would be done; it is done with --yes
+  mi-lightning erase s7 lightning_logs/audit --yes
+
+Not erased: the classifier, which still knows the person, and copies elsewhere. An erasure that was stopped is finished
+by the same command.""",
 }
 
+#: Help of `--dry-run` of the commands that Lightning runs; the others say it in their own documentation.
+DRY_RUN = "Check everything that can be wrong, say what would be done and what it takes, and write nothing."
+
 #: Commands that take the folder of a run or an audit as it stands, without a flag.
-OF_A_RUN = ("verify", "study")
+OF_A_RUN = {"verify": "RUN", "study": "RUN", "erase": "PERSON RUN"}
 
 DESCRIPTION = """Measure how much of a person a trained classifier gives away.
 

@@ -8,18 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from mi_lightning.commands.base import Runner, console, headed
+from mi_lightning.commands.audit_preview import ToCome, finished
+from mi_lightning.commands.base import Runner, console, headed, tell_dry_run
 from mi_lightning.commands.controls import checked_controls, run_controls
-from mi_lightning.commands.finished import invert_once
+from mi_lightning.commands.dry_run import free_disk
+from mi_lightning.commands.finished import digest_of_run, invert_once
 from mi_lightning.commands.fit import checkpoints_of, completed, fit_missing
 from mi_lightning.commands.gates import parse_gates, raise_breaches
 from mi_lightning.commands.invert import tell_verification
+from mi_lightning.commands.quick import (
+    checked_quick,
+    hasty_fit,
+    hasty_place,
+    quick_attack,
+    quick_checkpoints,
+    quick_folder,
+)
+from mi_lightning.commands.report import tell_withheld
 from mi_lightning.errors import InputError
-from mi_lightning.io import ensure_writable
+from mi_lightning.io import ensure_writable, writing_nothing
 from mi_lightning.report import summary_table
 from mi_lightning.report.audit.whole import PAGE, assemble
 from mi_lightning.report.control_runs import write_controls
 from mi_lightning.report.formats import show
+from mi_lightning.report.withholding import checked_withheld
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,10 @@ def audit(
     fail_above: list[str] | None = None,
     baseline: str | None = None,
     unverified: bool = False,
+    quick: bool = False,
+    no_pictures: bool = False,
+    pseudonyms: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Fit what has no checkpoint yet, invert, judge, and write one self-contained report.
 
@@ -76,23 +92,54 @@ def audit(
         baseline: Folder of an earlier audit, or its ``audit.json``: nothing may be worse than there, or exit status 3.
         unverified: Go on where a target names no more of the references right than guessing explains; the report then
             says in red that no figure says that it is safe, and no gate about the people holds.
+        quick: See in under a minute whether everything runs, and what the page will look like: a few people and
+            iterations, hasty trainings, no controls, no recogniser. It is no evidence, no gate passes on it, and it
+            lies in a folder of its own, ``<output>_quick``.
+        no_pictures: Leave pictures and sounds out of the page. The folders of the runs still hold them.
+        pseudonyms: Call the people ``person 01``, ... on the page and in the files for programs. The folders of the
+            runs still name them.
+        dry_run: Check everything that can be wrong, say what would be done and what it takes, and write nothing.
     """
     start = time.perf_counter()
     screen = console()
-    folder = Path(output)
     wanted = checked_controls(controls)
+    folder = Path(output)
+    if quick:
+        folder, title = quick_folder(output), f"Quick, no evidence: {title}"
+    withheld = checked_withheld(no_pictures=no_pictures, pseudonyms=pseudonyms)
     planned = plan(targets or [], attacks or [], pairs or [])
     changes = {"unverified": True} if unverified else None
     gates = parse_gates(fail_above, baseline, names=[pair.name for pair in planned])
     checkpoints = checkpoints_of(classifiers or [], runner)
     for pair in planned:  # what is wrong with an attack is told before anything is trained
         completed(runner, "invert", pair.configs, pair.field, check=True)
+    if quick:
+        checked_quick(controls, refit=refit)
+        wanted = ()
+    if dry_run:
+        with writing_nothing():
+            ensure_writable(folder, "output")
+            lines = _preview(runner, planned, checkpoints, folder, wanted, changes=changes, quick=quick, refit=refit)
+            tell_dry_run(lines)
+        return
     ensure_writable(folder, "output")
-    fit_missing(checkpoints, runner, refit=refit)
+    taken: dict[Path, Path] = {}
+    if quick:
+        taken = quick_checkpoints(checkpoints, runner, folder)
+    else:
+        fit_missing(checkpoints, runner, refit=refit)
     runs = []
     for pair in planned:
         screen.print(headed("invert", " + ".join(pair.configs)))
-        run, reused = invert_once(runner, pair.configs, save_dir=folder, name=pair.name, changes=changes)
+        quickly = quick_attack(runner.complete("invert", pair.configs), taken) if quick else {}
+        run, reused = invert_once(
+            runner,
+            pair.configs,
+            save_dir=folder,
+            name=pair.name,
+            changes={**(changes or {}), **quickly} or None,
+            quick=quick,
+        )
         if reused:
             screen.print(f"  {run} is finished already")
         tell_verification(run)
@@ -103,13 +150,57 @@ def audit(
     }
     write_controls(folder, controlled)
     named = {pair.name: run for pair, run in zip(planned, runs, strict=True)}
-    found = assemble(folder, named, title=title, release_context=release_context)
+    found = assemble(folder, named, title=title, release_context=release_context, withheld=withheld)
     outcomes = gates.check(found.document, found.runs)
     found.write(outcomes)
     screen.print(summary_table(runs, names=list(named)))
     tell(found.document)
+    if withheld:
+        screen.print(tell_withheld(withheld, folder))
     screen.print(f"report: {folder / PAGE}   ({time.perf_counter() - start:.0f} s)")
     raise_breaches(outcomes)
+
+
+def _preview(
+    runner: Runner,
+    planned: Sequence[Pair],
+    checkpoints: Mapping[str, Path],
+    folder: Path,
+    controls: Sequence[str],
+    *,
+    changes: Mapping[str, Any] | None,
+    quick: bool,
+    refit: bool,
+) -> list[str]:
+    """What an audit would do, in words."""
+    taken = {} if not quick else {path: hasty_place(path, folder) for path in checkpoints.values()}
+    hasty = {
+        config: hasty_fit(runner.complete("fit", [config]), taken[path])
+        for config, path in checkpoints.items()
+        if path in taken and taken[path] != path
+    }
+    wanted = {config: taken.get(path, path) for config, path in checkpoints.items()}
+    classifiers = ToCome(wanted, runner, changes=hasty, refit=refit)
+    lines = list(classifiers.lines)
+    for pair in planned:
+        quickly = quick_attack(runner.complete("invert", pair.configs), taken) if quick else {}
+        changed = {**(changes or {}), **quickly} or None
+        lines.append(f"invert {' + '.join(pair.configs)}")
+        what = classifiers.attack(pair.configs, save_dir=folder, name=pair.name, changes=changed)
+        if classifiers.knows(pair.configs, changed):
+            digest = digest_of_run(runner, pair.configs, changes=changed, quick=quick)
+            if done := finished(folder / pair.name, digest):
+                what = [f"is finished already: {done}"]
+        lines += [f"  {line}" for line in what]
+        lines += [
+            f"  control {control.replace('_', ' ')}: the same attack again{_MORE[control]}" for control in controls
+        ]
+    files = ", ".join((PAGE, "audit.json", "junit.xml", "audit.sarif", "model_card.md", "manifest.json"))
+    return [*lines, f"would write: {folder}/ with {files} and a folder for each run", free_disk(folder)]
+
+
+#: What a control takes beside the attack.
+_MORE = {"untrained": "", "without_person": ", twice, on classifiers that are trained without half of the people"}
 
 
 def tell(document: Mapping[str, Any]) -> None:

@@ -29,6 +29,23 @@ class Attacked:
     datamodule: PersonDataModule | None
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What a training, a test or an attack would do.
+
+    Attributes:
+        lines: It, in words.
+        class_names: Name of each class.
+    """
+
+    lines: list[str]
+    class_names: tuple[str, ...]
+
+    def tell(self) -> None:
+        """Print it."""
+        tell_dry_run(self.lines)
+
+
 class Runner(Protocol):
     """Runs commands and completes configurations.
 
@@ -66,6 +83,25 @@ class Runner(Protocol):
             changes: Dotted keys of the complete configuration, and what they are set to.
         """
 
+    def preview(
+        self,
+        command: str,
+        config: Sequence[str] | Mapping[str, Any],
+        *,
+        save_dir: Path | None = None,
+        name: str = "",
+        changes: Mapping[str, Any] | None = None,
+    ) -> Preview:
+        """Check everything that can be wrong with a training or an attack, and say what it would do.
+
+        Args:
+            command: ``fit`` or ``invert``.
+            config: Names of its configurations, or the content of one.
+            save_dir: Folder above that of an attack.
+            name: Name of the folder of an attack.
+            changes: Dotted keys of the complete configuration, and what they are set to.
+        """
+
     def complete(
         self,
         command: str,
@@ -100,3 +136,11 @@ def headed(word: str, text: str, style: str = "bold") -> Text:
         'fit [b]'
     """
     return Text.assemble((word, style), " ", text)
+
+
+def tell_dry_run(lines: Sequence[str]) -> None:
+    """Print what a command would do."""
+    screen = console()
+    screen.print(headed("dry run:", "everything was checked, nothing is written"))
+    for line in lines:
+        screen.print(line)

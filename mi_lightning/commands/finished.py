@@ -11,7 +11,7 @@ from typing import Any
 from mi_lightning.commands.base import Runner
 from mi_lightning.commands.sweep.grid import run_digest
 from mi_lightning.errors import MIError
-from mi_lightning.io import write_atomically
+from mi_lightning.io import read_json, write_atomically
 from mi_lightning.report.manifest import complete_manifest
 from mi_lightning.report.origin import package_versions
 from mi_lightning.report.results import read_results
@@ -69,7 +69,13 @@ def finished_runs(folder: Path, read: Callable[[Path], object]) -> dict[str, Pat
 
 
 def invert_once(
-    runner: Runner, configs: Sequence[str], *, save_dir: Path, name: str, changes: Mapping[str, Any] | None = None
+    runner: Runner,
+    configs: Sequence[str],
+    *,
+    save_dir: Path,
+    name: str,
+    changes: Mapping[str, Any] | None = None,
+    quick: bool = False,
 ) -> tuple[Path, bool]:
     """Run an attack, unless it is finished already, by the same configuration, files and version of the program.
 
@@ -79,16 +85,33 @@ def invert_once(
         save_dir: Folder above that of the attack.
         name: Name of the folder of the attack; what is run with another configuration gets another number in it.
         changes: Dotted keys of the complete configuration, and what they are set to.
+        quick: Whether it is of a quick audit: its results say so, and no other audit uses it again.
 
     Returns:
         Folder of the run, and whether it was there already.
     """
     start = time.perf_counter()
-    config = runner.complete("invert", configs, changes=changes)
-    digest = run_digest(config, str(package_versions()["mi-lightning"]))
+    digest = digest_of_run(runner, configs, changes=changes, quick=quick)
     done = finished_runs(save_dir / name, read_results).get(digest)
     if done is not None:
         return done, True
     folder = runner.invert(configs, save_dir=save_dir, name=name, changes=changes).folder
+    if quick:
+        _mark_quick(folder)
     mark_finished(folder, digest, time.perf_counter() - start)
     return folder, False
+
+
+def digest_of_run(
+    runner: Runner, configs: Sequence[str], *, changes: Mapping[str, Any] | None = None, quick: bool = False
+) -> str:
+    """Digest by which a run is known again; arguments as those of :func:`invert_once`."""
+    version = str(package_versions()["mi-lightning"]) + (", quick" if quick else "")
+    return run_digest(runner.complete("invert", configs, changes=changes), version)
+
+
+def _mark_quick(folder: Path) -> None:
+    """Let the results of a run say that they are no evidence."""
+    path = folder / "results.json"
+    write_atomically(path, json.dumps({**read_json(path), "quick": True}, indent=2, allow_nan=False) + "\n")
+    complete_manifest(folder, path.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mi_lightning.report.audit.figures import OUTSIDE_SHARES, SHARES, people_of
 from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.formats import show
 from mi_lightning.report.manifest import MANIFEST, read_manifest
+from mi_lightning.report.notes import QUICK
 from mi_lightning.report.results import RunResults, read_results
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
@@ -185,7 +186,13 @@ class Gates:
                     self.baseline.check(figure, name, found.get(name), results.get(name))
                     for figure in dict.fromkeys((_BEFORE, *named))
                 ]
-        return outcomes
+        return [_no_evidence(outcome) for outcome in outcomes] if document.get("quick") else outcomes
+
+
+def _no_evidence(outcome: Outcome) -> Outcome:
+    """What comes of a gate where nothing was measured that could hold it, whatever the figures are."""
+    line = f"{outcome.run}: {outcome.figure} could not be measured ({QUICK})"
+    return replace(outcome, line=line, passed=False, measured=False)
 
 
 def parse_gates(
@@ -236,6 +243,8 @@ def read_baseline(path: str) -> Baseline:
             raise InputError(expected, f"{file}, which is not the one that {manifest} lists", "baseline")
     if wrong := problem(document, AUDIT_SCHEMA):
         raise InputError(expected, f"{file}, in which {wrong}", "baseline")
+    if document.get("quick"):
+        raise InputError(expected, f"{file}, of a quick audit, which is no evidence", "baseline")
     people = {}
     for run in document["runs"]:
         try:

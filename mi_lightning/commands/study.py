@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mi_lightning.commands.base import console
+from pathlib import Path
+
+from mi_lightning.commands.base import console, tell_dry_run
+from mi_lightning.commands.dry_run import would_write
+from mi_lightning.io import ensure_writable, writing_nothing
 from mi_lightning.report.study import Plan, build_study
 
 _SECONDS = 6  # a question takes a judge about so long
@@ -17,6 +21,7 @@ def study(
     absent: float = 0.2,
     catch: int = 4,
     seed: int = 0,
+    dry_run: bool = False,
 ) -> None:
     """Write one offline page that asks people whom they recognise in the reconstructions of runs.
 
@@ -30,7 +35,14 @@ def study(
         absent: Share of the line-ups without the person.
         catch: Attention checks: questions about a real photograph whose answer is plain to see.
         seed: Seed of the people, the line-ups and the pairs.
+        dry_run: Make the page and write nothing; say which files would be written.
     """
+    if dry_run:
+        with writing_nothing() as files:
+            ensure_writable(Path(output).parent, "output")
+            study(runs, output, title, people, line_up, absent, catch, seed)
+        tell_dry_run(would_write(files))
+        return
     plan = Plan(people=people, line_up=line_up, absent=absent, catch=catch, seed=seed)
     made = build_study([runs] if isinstance(runs, str) else runs, output, plan=plan, title=title)
     screen = console()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mi_lightning.commands.base import console
+from mi_lightning.commands.base import console, tell_dry_run
 from mi_lightning.errors import GateError, InputError, MIError
 from mi_lightning.report.audit.check import check_audit
 from mi_lightning.report.manifest import MANIFEST, check_manifest, manifest_sha256, read_manifest
@@ -19,7 +19,7 @@ _NO_SIGNATURE = (
 )
 
 
-def verify(run: str, sha256: str | None = None) -> None:
+def verify(run: str, sha256: str | None = None, dry_run: bool = False) -> None:
     """Check that every file of a run or an audit is as it was written, and compute its figures anew.
 
     Every file is compared with its SHA-256 in manifest.json: a changed byte, a missing and an added file are found.
@@ -29,6 +29,7 @@ def verify(run: str, sha256: str | None = None) -> None:
     Args:
         run: Folder of a run or an audit, with its manifest.json.
         sha256: What the SHA-256 of manifest.json should be, as it was published.
+        dry_run: Say what would be checked, and check nothing; nothing is written either way.
 
     Raises:
         InputError: If ``sha256`` is none.
@@ -39,6 +40,13 @@ def verify(run: str, sha256: str | None = None) -> None:
     if sha256 is not None and (len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef")):
         raise InputError("64 hexadecimal digits", sha256, "sha256")
     _refuse_without_manifest(folder)
+    if dry_run:
+        files = read_manifest(folder)["files"]
+        size = sum(entry["bytes"] for entry in files.values()) / 1e6
+        runs = len(list(folder.rglob("results.json")))
+        told = [f"would read {len(files)} files ({size:.1f} MB) and compute the figures of {runs} runs anew"]
+        tell_dry_run([*told, "would write: nothing"])
+        return
     problems = _check_files(folder)
     own = manifest_sha256(folder)
     if sha256 is not None and own != sha256.lower():
@@ -98,7 +106,7 @@ def _tell(folder: Path, sha256: str, figures: Recomputation, *, published: bool)
             f"{figures.resting} figures (controls, ceiling, chance, verification) cannot be computed from what the"
             " folder keeps: their SHA-256 alone vouches for them"
         )
-    for note in figures.notes:
+    for note in (*manifest.get("notes", ()), *figures.notes):
         screen.print(note)
     screen.print(f"SHA-256 of {MANIFEST}: {sha256}{' (as published)' if published else ''}")
     screen.print(_NO_SIGNATURE)

@@ -20,7 +20,6 @@ class Planned(Protocol):
     """What is asked of an :class:`~mi_lightning.lightning.module.Inversion`."""
 
     attack: Attack
-    labels: str | int | list[int | str]
     query_budget: int | None
 
     @property
@@ -29,6 +28,9 @@ class Planned(Protocol):
 
     def build(self, callbacks: Iterable[object]) -> InParts:
         """Put the engine together."""
+
+    def rows(self) -> Rows:
+        """Return the rows of the attack."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,7 @@ def estimate(inversion: Planned) -> Estimate:
         InputError: If a part of the attack does not fit the target.
     """
     engine = inversion.build(())
-    rows = inversion.attack.rows(inversion.labels, inversion.target.class_names)
-    return estimate_of(inversion, engine, rows)
+    return estimate_of(inversion, engine, inversion.rows())
 
 
 def estimate_of(inversion: Planned, engine: InParts, rows: Rows) -> Estimate:

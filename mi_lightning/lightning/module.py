@@ -14,8 +14,10 @@ from torch import nn
 from mi_lightning.attacks.attack import Attack, describe_part
 from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.in_parts import InParts
+from mi_lightning.attacks.labels import parse_labels
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.result import InversionResult
+from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.stopping import StopRule
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.callbacks.base import InversionCallback, callbacks_of
@@ -42,6 +44,7 @@ class Inversion(LightningModule):
             stops with what it has. No limit if None.
         labels: People to reconstruct: "all", indices, names, ranges such as "0-9", with commas between them; or a list,
             where an integer is an index and a quoted text a name that is never split.
+        people: Of these people only so many, drawn by ``seed``; all if None, or if there are no more.
         **attack: Arguments of :class:`~mi_lightning.attacks.attack.Attack`.
 
     Attributes:
@@ -64,6 +67,7 @@ class Inversion(LightningModule):
         defenses: list[Defense] | None = None,
         query_budget: int | None = None,
         labels: str | int | list[str | int] = "all",
+        people: int | None = None,
         **attack: Any,
     ) -> None:
         """Check the numbers; files are opened when the attack starts."""
@@ -71,6 +75,9 @@ class Inversion(LightningModule):
         self.attack = Attack(**attack)
         if query_budget is not None and query_budget < 1:
             raise InputError("query_budget >= 1", query_budget, field="query_budget")
+        if people is not None and people < 1:
+            raise InputError("people >= 1", people, field="people")
+        self.people = people
         self.automatic_optimization = False
         self.classifier_ckpt, self._target, self._complete = classifier_ckpt, target, False
         self.access, self.defenses, self.query_budget, self.labels = access, list(defenses or []), query_budget, labels
@@ -127,7 +134,23 @@ class Inversion(LightningModule):
     @property
     def total_rows(self) -> int:
         """Rows of the attack on all processes."""
-        return len(self.attack.rows(self.labels, self.target.class_names))
+        return len(self.rows())
+
+    def rows(self, class_names: Sequence[str] | None = None) -> Rows:
+        """Return the rows of the attack.
+
+        Args:
+            class_names: Name of each class; those of the target if None.
+
+        Raises:
+            InputError: If a label is unknown.
+        """
+        names = self.target.class_names if class_names is None else class_names
+        chosen = parse_labels(self.labels, names)
+        if self.people is not None:
+            order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(self.attack.seed)).tolist()
+            chosen = [chosen[place] for place in sorted(order[: self.people])]
+        return Rows.grid(chosen, self.attack.restarts, seed=self.attack.seed)
 
     def describe(self, callbacks: Iterable[object] = ()) -> dict[str, Any]:
         """Return what a report says of the attack, and of those callbacks that take part in it: plain values only."""
@@ -147,12 +170,12 @@ class Inversion(LightningModule):
                 cannot be used.
             MIError: If the checkpoint cannot be used, or a package is missing.
         """
-        rows = self.attack.rows(self.labels, self.target.class_names)
+        rows = self.rows()
         self.build(callbacks).start(rows.select(slice(0, 1)))
 
     def setup(self, stage: str) -> None:
         """Put the engine together and place the first candidates of this process."""
-        rows = self.attack.rows(self.labels, self.target.class_names)
+        rows = self.rows()
         own = rows.select(slice(self.trainer.global_rank, None, self.trainer.world_size))
         self._result, self.failure, self._over = None, None, False
         self.engine = self.build(callbacks_of(self.trainer))

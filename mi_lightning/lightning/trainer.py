@@ -89,6 +89,32 @@ class InversionTrainer(Trainer):
             MIError: If a checkpoint or the recogniser cannot be used or the output folder cannot be written.
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
+        self.prepare(model, datamodule, evaluator_ckpt, recogniser, unverified, verification_samples)
+        with self._loop_of_its_own(), stop_on_interrupt(model), warnings.catch_warnings():
+            # the classifier is frozen and in evaluation mode on purpose
+            warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode")
+            self.fit(model)
+        if model.failure is not None:
+            raise model.failure
+        if not model.has_result:
+            raise MIError("the attack ended before its first iteration, by a limit of the trainer (--trainer.max_time)")
+        return model.result
+
+    def prepare(
+        self,
+        model: Inversion,
+        datamodule: PersonDataModule | None = None,
+        evaluator_ckpt: str | None = None,
+        recogniser: Recogniser | Literal["auto"] | None = "auto",
+        unverified: bool = False,
+        verification_samples: int | None = None,
+    ) -> None:
+        """See that everything is there for :meth:`invert`, with the same arguments, and load what judges.
+
+        Raises:
+            InputError: As :meth:`invert`.
+            MIError: As :meth:`invert`.
+        """
         self.check_flags()
         model.stop_requested = False
         if datamodule is not None:
@@ -103,15 +129,6 @@ class InversionTrainer(Trainer):
             check_evaluator(self.judge.evaluator, datamodule, name=evaluator_ckpt or "")
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "default_root_dir")
-        with self._loop_of_its_own(), stop_on_interrupt(model), warnings.catch_warnings():
-            # the classifier is frozen and in evaluation mode on purpose
-            warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode")
-            self.fit(model)
-        if model.failure is not None:
-            raise model.failure
-        if not model.has_result:
-            raise MIError("the attack ended before its first iteration, by a limit of the trainer (--trainer.max_time)")
-        return model.result
 
     def check_flags(self) -> None:
         """Refuse flags of the trainer that mean nothing to an attack, or would spoil it.

@@ -33,8 +33,10 @@ def people(names: Sequence[str], runs: Sequence[RunResults]) -> list[dict[str, A
                 (row["label"], row["name"]),
                 {"label": row["label"], "name": row["name"], "mean": None, "voice": None, "cells": [None] * len(runs)},
             )
-            run.media.introduce(card, run.arrays, index, run.modality)
-            card["cells"][place] = _cell(names[place], run, row) | run.media.cell(run.arrays, index, run.modality)
+            card["cells"][place] = _cell(names[place], run, row)
+            if run.pictures:
+                run.media.introduce(card, run.arrays, index, run.modality)
+                card["cells"][place] |= run.media.cell(run.arrays, index, run.modality)
     for card in cards.values():
         cells = [cell for cell in card["cells"] if cell is not None]
         rows = [cell["row"] for cell in cells]

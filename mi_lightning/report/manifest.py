@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -28,6 +28,7 @@ _SCHEMA: dict[str, Any] = {
         "created": {"type": "string"},
         "files": {"type": "object"},
         "partial": {"type": "array", "items": {"type": "string"}},
+        "notes": {"type": "array", "items": {"type": "string"}},  # only where there are any
         "digest": {"type": "string"},
     },
 }
@@ -107,7 +108,31 @@ def complete_manifest(folder: str | Path, *renewed: str) -> None:
     data, listing = read_manifest(folder), _listing(folder)
     listing.files = {p: size for p, size in listing.files.items() if p in renewed or p not in data["files"]}
     entries = data["files"] | _entries(folder, listing, None)
-    write_atomically(folder / MANIFEST, _text(data["created"], entries, listing.partial))
+    write_atomically(folder / MANIFEST, _text(data["created"], entries, listing.partial, data.get("notes", ())))
+
+
+def renew_manifest(folder: str | Path, touched: Collection[str], note: str) -> None:
+    """Say of some files alone what they are now: those that are gone are listed no more, and a note says why.
+
+    What was listed of other files stays as it was, so a change to one of them still shows.
+
+    Args:
+        folder: The folder; nothing happens if it has no manifest.
+        touched: Paths of files, relative to the folder, that were written again or deleted on purpose.
+        note: Kept in the manifest, once.
+
+    Raises:
+        MIError: If the manifest is damaged, or as of :func:`write_manifest`.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        return
+    data, listing = read_manifest(folder), _listing(folder)
+    listing.files = {path: size for path, size in listing.files.items() if path in touched and path in data["files"]}
+    kept = {path: entry for path, entry in data["files"].items() if path not in touched}
+    notes = list(dict.fromkeys([*data.get("notes", ()), note]))
+    entries = kept | _entries(folder, listing, None)
+    write_atomically(folder / MANIFEST, _text(data["created"], entries, listing.partial, notes))
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -135,7 +160,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     )
     if wrong:
         raise MIError(f"{path} is damaged ({wrong})")
-    if text != _text(data["created"], data["files"], data["partial"]):
+    if text != _text(data["created"], data["files"], data["partial"], data.get("notes", ())):
         raise MIError(f"{path} is damaged (its digest is not that of its content)")
     return dict(data)
 
@@ -198,13 +223,14 @@ def _compare(folder: Path, inner: str, found: Entries, problems: dict[str, str])
             problems[path] = f"changed: {_shown(path)} is not what {own} says"
 
 
-def _text(created: str, entries: Entries, partial: list[str]) -> str:
+def _text(created: str, entries: Entries, partial: list[str], notes: Sequence[str] = ()) -> str:
     """The one text of a manifest of this content."""
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "created": created,
         "files": {path: {key: entries[path][key] for key in ("sha256", "bytes")} for path in sorted(entries)},
         "partial": sorted(partial),
+        **({"notes": list(notes)} if notes else {}),
     }
     content["digest"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return json.dumps(content, indent=2) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,13 @@ from mi_lightning.report.evidence import against, recognisers, threat_model
 from mi_lightning.report.formats import show
 from mi_lightning.report.marks import MARKS
 from mi_lightning.report.narrative import reading
+from mi_lightning.report.notes import NO_EVIDENCE, notes
 from mi_lightning.report.origin import package_versions
 from mi_lightning.report.overview import attacks, entries, headline
 from mi_lightning.report.results import RunResults, read_runs
 from mi_lightning.report.settings import circumstances, config_of, side_by_side
 from mi_lightning.report.table import table_rows
+from mi_lightning.report.withholding import tree_with, withhold
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,6 +38,7 @@ def build_report(
     audit: Mapping[str, Any] | None = None,
     made: str | None = None,
     human: Mapping[str, Any] | None = None,
+    withheld: Collection[str] = (),
 ) -> Path:
     """Write one HTML file that needs nothing else: the outcome, the people, the evidence, the settings.
 
@@ -50,6 +53,7 @@ def build_report(
             comparisons. Without it only what a run says of itself is shown, and the page says that it has no headline.
         made: When the page was made, as it is shown; when the audit was made if None, or now.
         human: What human judges say (:func:`~mi_lightning.report.study.human_judgement`), if any were asked.
+        withheld: What is not shown: ``"pictures"``, ``"names"`` (:mod:`mi_lightning.report.withholding`).
 
     Returns:
         ``output``.
@@ -60,7 +64,9 @@ def build_report(
     """
     names, found = read_runs(runs, names)
     output = Path(output)
-    write_atomically(output, render_report(names, found, title=title, audit=audit, made=made, human=human))
+    shown = withhold(found, withheld)
+    page = render_report(names, shown, title=title, audit=audit, made=made, human=human)
+    write_atomically(output, page)
     return output
 
 
@@ -73,7 +79,13 @@ def render_report(
     made: str | None = None,
     human: Mapping[str, Any] | None = None,
 ) -> str:
-    """The page as text; arguments as those of :func:`build_report`."""
+    """The page as text; arguments as those of :func:`build_report`, but runs as they are shown.
+
+    Where the names of the people are withheld, nothing else on the page names them: not the title, no run.
+    """
+    said = runs[0].said
+    title, names = said(title), [said(name) for name in names]
+    audit, human = tree_with(audit, said), tree_with(human, said)
     kinds = {run.media.kind for run in runs}
     told = entries(audit, names, runs)
     return page_template("report.html.j2").render(
@@ -81,6 +93,8 @@ def render_report(
         generator=generator(),
         made=_when(made or (audit or {}).get("created")),
         headline=headline(audit, runs),
+        quick=NO_EVIDENCE if any(run.quick for run in runs) else None,
+        notes=notes(runs),
         marks=MARKS,
         attacks=attacks(told, runs),
         runs=[{"name": name, "reading": reading(run)} for name, run in zip(names, runs, strict=True)],
@@ -95,7 +109,8 @@ def render_report(
         people=people(names, runs),
         judged=any(run.summary.get("recognised") is not None for run in runs),
         inside=any(run.summary.get("evaluator_top1") is not None for run in runs),
-        faint=any(run.media.faint(run.reconstructions, run.modality) for run in runs),
+        faint=any(run.pictures and run.media.faint(run.reconstructions, run.modality) for run in runs),
+        pictures=any(run.pictures for run in runs),
         shown="picture" in kinds,
         heard="sound" in kinds,
         parameters=side_by_side([{"target": run.data["target"], "attack": run.data["attack"]} for run in runs]),

@@ -89,6 +89,13 @@ def _check(run: RunResults, done: Recomputation) -> None:
     _check_rows(run, done)
     _check_table(run, done)
     _check_arrays(run, done)
+    if run.erased:
+        done.resting += _count(run.data.get("summary"))
+        done.notes.append(
+            f"{run.erased} of {run.summary['labels']} people were erased from this run: its summary was measured with "
+            "them and cannot be computed anew"
+        )
+        return
     recomputed = recomputed_summary(run)
     for name in dict.fromkeys((*run.summary, *recomputed)):
         if name in run.summary and name not in recomputed:

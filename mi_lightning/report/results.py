@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,10 +38,24 @@ class RunResults:
     Attributes:
         folder: Where it is.
         data: ``results.json``, which fits :data:`~mi_lightning.report.schema.RESULTS_SCHEMA`.
+        pictures: Whether pictures and sounds of it may be shown.
+        said: What becomes of a text of its folder before it is shown (names, where they are withheld).
     """
 
     folder: Path
     data: Mapping[str, Any]
+    pictures: bool = True
+    said: Callable[[str], str] = str
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is of a quick audit, which is no evidence."""
+        return self.data.get("quick") is True
+
+    @property
+    def erased(self) -> int:
+        """Number of people who were erased from it."""
+        return int((self.data.get("erased") or {}).get("people", 0))
 
     @property
     def name(self) -> str:

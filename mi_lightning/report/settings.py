@@ -36,7 +36,7 @@ def circumstances(run: RunResults, folder: str | None = None) -> dict[str, Any]:
         "versions": run.data["package_versions"],
         "evaluator": run.data.get("evaluator") or {},
         "data": run.data.get("data") or {},
-        "folder": str(_from_here(run.folder)) if folder is None else folder,
+        "folder": run.said(str(_from_here(run.folder)) if folder is None else folder),
     }
 
 
@@ -46,7 +46,8 @@ def config_of(run: RunResults) -> str:
     if name is None or Path(name).name != name:  # a results.json from elsewhere must not pull other files into a page
         return ""
     path = run.folder / name
-    return read_text(path) if path.exists() else ""  # not there if the folder was tidied up: the report does without
+    # not there if the folder was tidied up: the report does without
+    return run.said(read_text(path)) if path.exists() else ""
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -94,4 +94,5 @@ def outside_figures(run: RunResults) -> dict[str, Any]:
 def _missing(runs: Sequence[RunResults]) -> list[str]:
     """Why the headline is missing."""
     reasons = {run.data.get("recogniser_missing"): None for run in runs if run.summary.get("recognised") is None}
-    return [f"Nobody who never met these people has judged: {reason}" for reason in reasons if reason]
+    said = ["Quick: no evidence."] if any(run.quick for run in runs) else []
+    return said + [f"Nobody who never met these people has judged: {reason}" for reason in reasons if reason]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mi_lightning.commands.base import Runner, console
+from mi_lightning.commands.audit_preview import ToCome
+from mi_lightning.commands.base import Runner, console, tell_dry_run
+from mi_lightning.commands.dry_run import free_disk
 from mi_lightning.commands.fit import checkpoints_of, fit_missing
 from mi_lightning.commands.sweep.grid import read_axes, run_digest
-from mi_lightning.commands.sweep.plan import check_checkpoints, checked_seeds, plan
-from mi_lightning.commands.sweep.run import finished_points, run
+from mi_lightning.commands.sweep.plan import Cell, check_checkpoints, checked_seeds, plan
+from mi_lightning.commands.sweep.run import default_jobs, finished_points, run
 from mi_lightning.commands.sweep.settings import Settings
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.io import alone, ensure_writable
+from mi_lightning.io import alone, ensure_writable, writing_nothing
 from mi_lightning.report.origin import package_versions
 from mi_lightning.report.sweep import SweepPlan, SweepRun, sweep_table, write_sweep
 
@@ -30,6 +33,7 @@ def sweep(
     broken_below: float = 0.1,
     refit: bool = False,
     unverified: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Run attacks over a grid of settings and report what each value costs and what it protects.
 
@@ -53,6 +57,7 @@ def sweep(
         refit: Train the classifiers again even where a checkpoint exists.
         unverified: Go on where a target names no more of the references right than guessing explains; the report then
             says that no figure says that it is safe.
+        dry_run: Check everything that can be wrong, say what would be done and what it takes, and write nothing.
     """
     start = time.perf_counter()
     screen = console()
@@ -67,6 +72,11 @@ def sweep(
     cells = plan(attacks.content, axes, seeds, runner)
     if unverified:
         cells = [replace(cell, config={**cell.config, "unverified": True}) for cell in cells]
+    if dry_run:
+        with writing_nothing():
+            ensure_writable(folder, "output")
+            tell_dry_run(_preview(cells, checkpoints, folder, runner, jobs=jobs, refit=refit))
+        return
     ensure_writable(folder, "output")
     with alone(folder, "output", what="sweep"):
         fit_missing(checkpoints, runner, refit=refit)
@@ -104,3 +114,31 @@ def sweep(
     if failed:
         name, reason = next(iter(failed.items()))
         raise MIError(f"{len(failed)} of {len(cells)} runs failed; {name}: {reason}")
+
+
+def _preview(
+    cells: Sequence[Cell],
+    checkpoints: Mapping[str, Path],
+    folder: Path,
+    runner: Runner,
+    *,
+    jobs: int | None,
+    refit: bool,
+) -> list[str]:
+    """What a sweep would do, in words: one run of each attack stands for all of it."""
+    classifiers = ToCome(checkpoints, runner, refit=refit)
+    lines = list(classifiers.lines)
+    done = 0
+    if not classifiers.trained:
+        check_checkpoints(cells)
+        version = str(package_versions()["mi-lightning"])
+        known = finished_points(folder)
+        done = sum(run_digest(cell.config, version) in known for cell in cells)
+    for name in dict.fromkeys(cell.attack for cell in cells):
+        own = [cell for cell in cells if cell.attack == name]
+        lines.append(f"attack {name}: {len(own)} runs, of which each, such as {own[0].name},")
+        lines += [f"  {line}" for line in classifiers.attack(own[0].config) if not line.startswith("would write")]
+    at_once = default_jobs(len(cells)) if jobs is None else jobs
+    lines.append(f"{len(cells)} runs, {done} of them finished already, {at_once} at once")
+    lines.append(f"would write: {folder}/ with sweep.html, sweep.json, sweep.csv, curves.svg and runs/")
+    return [*lines, free_disk(folder)]

@@ -252,7 +252,8 @@ def _installed(kind: str) -> Any:
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out of a configuration what does not decide what a run finds: where it writes and what it shows."""
-    settings = {key: value for key, value in config.items() if key != "config" and (key != "imports" or value)}
+    left_out = ("config", "dry_run")
+    settings = {key: value for key, value in config.items() if key not in left_out and (key != "imports" or value)}
     if isinstance(trainer := settings.get("trainer"), Mapping):
         settings["trainer"] = {k: v for k, v in trainer.items() if k not in ("logger", "enable_progress_bar")}
     return settings

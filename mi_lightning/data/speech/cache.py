@@ -19,7 +19,7 @@ from mi_lightning.audio.prepare import prepare_audio
 from mi_lightning.data.base import Part
 from mi_lightning.data.cache import some
 from mi_lightning.errors import InputError, MIError
-from mi_lightning.io import made_whole
+from mi_lightning.io import made_whole, nothing_is_written
 
 #: All samples of a corpus one after the other, (samples,) int16, and the table of whose are where.
 Decoded = tuple[NDArray[np.int16], dict[str, Any]]
@@ -71,6 +71,8 @@ def open_decoded(folder: Path, decode: Callable[[], Decoded]) -> Decoded:
     with contextlib.suppress(OSError, ValueError):  # not there yet, or damaged: it is made anew
         return _map(folder, json.loads((folder / "table.json").read_text(encoding="utf-8")))
     audio, table = decode()
+    if nothing_is_written():
+        return audio, table
     try:
         with made_whole(folder) as new:
             np.save(new / "audio.npy", audio)

@@ -14,6 +14,7 @@ from mi_lightning.report.audit.outcomes import Outcome
 from mi_lightning.report.audit.whole import DOCUMENT, PAGE, Audit, assemble
 from mi_lightning.report.page import generator
 from mi_lightning.report.recomputation import NO_FIGURES, Recomputation
+from mi_lightning.report.results import read_runs
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA
 from mi_lightning.report.schema.check import problem
 
@@ -35,7 +36,16 @@ def check_audit(folder: Path) -> Recomputation:
         if wrong := problem(written, AUDIT_SCHEMA):
             raise MIError(f"{DOCUMENT} does not fit its schema: {wrong}")
         runs = _runs(folder, written)
-        found = assemble(folder, runs, title=written["title"], release_context=written["release_context"])
+        if "erased" in written:
+            _check_erased(folder, runs, written, done)
+            return done
+        found = assemble(
+            folder,
+            runs,
+            title=written["title"],
+            release_context=written["release_context"],
+            withheld=written.get("withheld", ()),
+        )
         # when it was made, and the bounds that it was held against, are the only things that no run knows
         document = {**found.document, "created": written["created"], "gates": written["gates"]}
         _compare(DOCUMENT, written, document, done)
@@ -45,6 +55,16 @@ def check_audit(folder: Path) -> Recomputation:
     except NO_FIGURES as error:
         done.problems.append(f"{DOCUMENT}: cannot be computed from its runs ({one_line(error)})")
     return done
+
+
+def _check_erased(folder: Path, runs: Mapping[str, Path], written: Mapping[str, Any], done: Recomputation) -> None:
+    """Check what can be where people were erased: the page, and what follows from ``audit.json`` alone."""
+    names, found = read_runs(list(runs.values()), list(runs))
+    done.notes.append(
+        f"people were erased after this audit ({written['erased'].get('people')}): the figures of {DOCUMENT} were "
+        "measured with them and cannot be computed anew"
+    )
+    _check_texts(Audit(folder, names, found, written), done)
 
 
 def _runs(folder: Path, written: Mapping[str, Any]) -> dict[str, Path]:

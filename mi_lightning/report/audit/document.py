@@ -13,8 +13,9 @@ import numpy as np
 
 from mi_lightning.errors import InputError
 from mi_lightning.report.audit.figures import Control, hits, run_figures
-from mi_lightning.report.audit.headline import headline
+from mi_lightning.report.audit.headline import headline, no_headline
 from mi_lightning.report.formats import plain
+from mi_lightning.report.notes import QUICK
 from mi_lightning.report.results import RunResults
 from mi_lightning.report.schema.audit import AUDIT_SCHEMA, AUDIT_SCHEMA_VERSION
 from mi_lightning.report.schema.check import problem
@@ -55,6 +56,7 @@ def audit_document(
         | {"controls_not_run": dict((not_run or {}).get(name, {}))}
         for name, run in zip(names, runs, strict=True)
     ]
+    quick = any(run.quick for run in runs)
     document: dict[str, Any] = plain(
         {
             "schema_version": AUDIT_SCHEMA_VERSION,
@@ -62,7 +64,8 @@ def audit_document(
             "title": title,
             "package_versions": _versions(runs),
             "release_context": release_context,
-            "headline": headline(told),
+            **({"quick": True} if quick else {}),
+            "headline": no_headline(QUICK) if quick else headline(told),
             "runs": told,
             "gates": [],
             "comparisons": _comparisons(names, runs),

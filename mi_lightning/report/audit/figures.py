@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mi_lightning.judging.verdicts import VERDICTS
+from mi_lightning.report.notes import QUICK
 from mi_lightning.report.overview import INSTALL
 from mi_lightning.report.results import CEILINGS, RunResults
 from mi_lightning.stats import exact_interval, headline_refusal, nested_interval, runs_for_bound, worst_person_bound
@@ -62,12 +63,14 @@ def run_figures(name: str, run: RunResults, controls: Mapping[str, Control], fol
         "refused": refusal(run),
         "verification": run.data.get("verification"),
     }
-    found |= _shares(run, few=headline_refusal(_judged_people(run)) is not None)
+    found |= _shares(run, few=run.quick or headline_refusal(_judged_people(run)) is not None)
     return found | _leak(run, found, controls) | {"worst_person": _worst_person(run)}
 
 
 def refusal(run: RunResults) -> str | None:
-    """Why a run supports no headline: nobody judged it, or its people are too few; None if it does."""
+    """Why a run supports no headline: it is quick, nobody judged it, its people are too few; None if it does."""
+    if run.quick:
+        return QUICK
     if not hits(run.best):
         return run.data.get("recogniser_missing") or _UNJUDGED
     return headline_refusal(len(hits(run.best)))

@@ -42,6 +42,15 @@ def headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"sentence": sentence} | found
 
 
+def no_headline(reason: str) -> dict[str, Any]:
+    """Say that a whole audit has no figure, as :func:`headline` says it.
+
+    Args:
+        reason: Why.
+    """
+    return {"sentence": f"No headline: {reason}.", **dict.fromkeys(("figure", "low", "high", "run")), "refused": reason}
+
+
 def is_above_controls(run: Mapping[str, Any]) -> bool:
     """Whether more people are recognised than guessing and the best control explain, by the low end of the interval."""
     control = (run["best_control"] or {}).get("recognised") or 0.0

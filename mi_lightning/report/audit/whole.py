@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from mi_lightning.report.control_runs import control_results, read_controls
 from mi_lightning.report.manifest import write_manifest
 from mi_lightning.report.page import render_report
 from mi_lightning.report.results import RunResults, read_runs
+from mi_lightning.report.withholding import refuse_names, tree_with, withhold
 
 PAGE, DOCUMENT = "report.html", "audit.json"
 
@@ -37,7 +38,8 @@ class Audit:
 
     def page(self) -> str:
         """The page: a function of ``audit.json`` and the runs."""
-        return render_report(self.names, self.runs, title=self.document["title"], audit=self.document)
+        shown = withhold(self.runs, self.document.get("withheld", ()))
+        return render_report(self.names, shown, title=self.document["title"], audit=self.document)
 
     def write(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Write the page, ``audit.json`` and what follows from it, and the manifest of the folder last.
@@ -54,7 +56,12 @@ class Audit:
 
 
 def assemble(
-    folder: str | Path, runs: Mapping[str, str | Path], *, title: str, release_context: str | None = None
+    folder: str | Path,
+    runs: Mapping[str, str | Path],
+    *,
+    title: str,
+    release_context: str | None = None,
+    withheld: Collection[str] = (),
 ) -> Audit:
     """Put together what runs say; the controls are those that the folder lists.
 
@@ -63,9 +70,10 @@ def assemble(
         runs: Folder of each run, by its name.
         title: Title of the audit.
         release_context: How the model is to be released, as the user states it.
+        withheld: What neither the page nor any file for programs shows: ``"pictures"``, ``"names"``.
 
     Raises:
-        InputError: If there is no run.
+        InputError: If there is no run, or one is called after somebody whose name is to be withheld.
         MIError: If a run or the list of the controls cannot be read.
     """
     names, found = read_runs(list(runs.values()), list(runs))
@@ -79,4 +87,9 @@ def assemble(
         folder=folder,
         release_context=release_context,
     )
+    if "names" in withheld:
+        refuse_names(names, found, "pseudonyms")
+        document = tree_with(document, withhold(found, withheld)[0].said)
+    if withheld:
+        document["withheld"] = list(withheld)
     return Audit(Path(folder), names, found, document)

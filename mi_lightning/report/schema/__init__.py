@@ -157,10 +157,12 @@ RESULTS_SCHEMA: dict[str, Any] = _object(
             "type": ["object", "null"],
         },
         "run": {"type": "object"},
+        "quick": {"type": "boolean"},
+        "erased": {"type": "object"},
     },
     optional=(
         *("input_shape", "input_range", "controls", "ceiling", "chance", "evaluator", "recogniser"),
-        *("recogniser_missing", "data", "verification", "run"),
+        *("recogniser_missing", "data", "verification", "run", "quick", "erased"),
     ),
 )
 
