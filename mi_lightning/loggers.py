@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 import numpy as np
+from lightning.fabric.loggers.logger import Logger as FabricLogger
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from numpy.typing import NDArray
 from PIL import Image
@@ -255,13 +256,14 @@ _ADAPTERS: tuple[tuple[type[Logger], type[Logged[Any]]], ...] = (
 )
 
 
-def logged(loggers: Iterable[Logger]) -> list[Logged[Any]]:
+def logged(loggers: Iterable[FabricLogger]) -> list[Logged[Any]]:
     """Return each logger behind the one face.
 
     Args:
-        loggers: Those of a trainer, on the process that logs.
+        loggers: Those of a trainer, on the process that logs. Those of Fabric alone are left out.
     """
-    return [next(make for kind, make in _ADAPTERS if isinstance(logger, kind))(logger) for logger in loggers]
+    trainers = [logger for logger in loggers if isinstance(logger, Logger)]
+    return [next(make for kind, make in _ADAPTERS if isinstance(logger, kind))(logger) for logger in trainers]
 
 
 def _plain(name: str) -> str:
