@@ -5,9 +5,10 @@ MkDocs calls the functions ``on_...``; mkdocstrings loads :class:`Docstrings`. S
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,29 @@ def api_pages() -> Iterator[tuple[str, str, str]]:
         yield package, f"api/{package}.md", "\n".join(lines)
 
 
+def tutorial_pages() -> Iterator[tuple[str, str]]:
+    """Give path and text of each tutorial: its notebook, with what it showed when it was last run."""
+    for path in sorted((ROOT / "docs" / "tutorials").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        yield f"tutorials/{path.stem}.md", "\n\n".join(block for cell in cells for block in _cell(cell))
+
+
+def _cell(cell: Mapping[str, Any]) -> Iterator[str]:
+    """Give what a cell of a notebook becomes on a page."""
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield source
+        return
+    yield f"```python\n{source}\n```"
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        if "text/html" in data:  # without empty lines, after which Markdown would go on
+            lines = [line for line in "".join(data["text/html"]).splitlines() if line.strip()]
+            yield "\n".join(['<div class="shown">', *lines, "</div>"])
+        else:
+            yield f"```text\n{''.join(data.get('text/plain', output.get('text', ''))).rstrip()}\n```"
+
+
 def reference_keys() -> frozenset[str]:
     """Return the keys of references.md, such as ``F15``."""
     return frozenset(re.findall(r'<a id="(\w+)">', (ROOT / "docs" / "references.md").read_text(encoding="utf-8")))
@@ -60,8 +84,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the API pages, and the pages from elsewhere."""
+    """Add the API pages, the tutorials, and the pages from elsewhere."""
     for _, path, text in api_pages():
+        files.append(File.generated(config, path, content=text))
+    for path, text in tutorial_pages():
         files.append(File.generated(config, path, content=text))
     for path in ELSEWHERE:
         files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
@@ -89,6 +115,7 @@ def _moved(link: re.Match[str], source: str, home: str, pages: Collection[str]) 
     label, path, anchor = link.groups()
     target = posixpath.normpath(posixpath.join(posixpath.dirname(home), path))
     uri = target if target in ELSEWHERE else target.removeprefix("docs/")
+    uri = re.sub(r"\.ipynb$", ".md", uri)  # a tutorial
     if uri in pages and (target in ELSEWHERE or target.startswith("docs/")):
         return f"[{label}]({posixpath.relpath(uri, posixpath.dirname(source) or '.')}{anchor or ''})"
     return label if (ROOT / target).exists() else link[0]

@@ -9,6 +9,7 @@ Names are loaded when they are first asked for, so that the import costs nothing
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mi_lightning.judging import Judge
     from mi_lightning.judging.make import judge
     from mi_lightning.lightning.fit import fit
+    from mi_lightning.report.notebook import show
     from mi_lightning.report.plot import plot
     from mi_lightning.targets import BlackBox, LabelOnly, Preprocessing, TorchModule, WhiteBox, defenses
 
@@ -43,7 +45,16 @@ _HOMES = {
     "judge": "mi_lightning.judging.make:judge",
     "load": "mi_lightning.classifiers.loading:load_classifier",
     "plot": "mi_lightning.report.plot:plot",
+    "show": "mi_lightning.report.notebook:show",
 }
+
+#: What a notebook shows by pictures and tables.
+_RICH = (
+    ("mi_lightning.attacks.result", "InversionResult"),
+    ("mi_lightning.judging.judgement", "Judgement"),
+    ("mi_lightning.report.audit.whole", "Audit"),
+    ("mi_lightning.report.results", "RunResults"),
+)
 
 __all__ = [
     "Attack",
@@ -63,6 +74,7 @@ __all__ = [
     "judge",
     "load",
     "plot",
+    "show",
 ]
 
 
@@ -80,3 +92,26 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Name what there is."""
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Let a notebook show results, judgements, runs and audits by pictures and tables.
+
+    Done by the import in a notebook. What they are shown by is loaded when there is something to show.
+
+    Args:
+        shell: The running IPython shell.
+    """
+    for module, name in _RICH:
+        shell.display_formatter.formatters["text/html"].for_type_by_name(module, name, _rich)
+
+
+def _rich(thing: Any) -> str:
+    """What a notebook shows of something."""
+    html: str = import_module("mi_lightning.report.notebook").show(thing)._repr_html_()
+    return html
+
+
+_SHELL = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+if _SHELL is not None:
+    load_ipython_extension(_SHELL)

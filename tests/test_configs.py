@@ -252,6 +252,29 @@ def test_invert(workplace, name):
 # ------------------------------------------------------------------------------------------------ audits and sweeps
 
 
+@pytest.mark.parametrize("path", files("logger"))
+def test_a_logger_takes_the_place_of_the_one_that_a_run_has_anyway(reader, path):
+    own = yaml.safe_load(path.read_text())["trainer"]["logger"]
+    completed = reader.complete("invert", [*EXPERIMENTS["att_softmax_mi_face"], f"logger/{path.name}"])
+    logger = completed["trainer"]["logger"]
+    assert logger["class_path"] == own["class_path"]
+    assert own["init_args"].items() <= logger["init_args"].items()
+    # of the one that it replaces nothing is left, which would be handed on to the client of W&B
+    assert ("default_hp_metric" in logger["init_args"]) == (path.stem == "tensorboard")
+
+
+@pytest.mark.parametrize("name", ["csv", "tensorboard"])
+def test_a_run_with_another_logger_is_whole(workplace, name):
+    flags = [
+        part for word in (*EXPERIMENTS["att_softmax_mi_face"], f"logger/{name}.yaml") for part in ("--config", word)
+    ]
+    main(["invert", *flags, "--evaluator_ckpt", "null", "--data", "null"])
+    main(["verify", f"lightning_logs/invert/{name}/version_0"])
+    listed = json.loads((workplace / f"lightning_logs/invert/{name}/version_0/manifest.json").read_text())["files"]
+    assert {"results.json", "config.yaml", "hparams.yaml"} <= listed.keys()
+    assert ("metrics.csv" in listed) == (name == "csv")
+
+
 def runs_of(config: dict[str, Any]) -> list[list[str]]:
     """The configurations of each run of an audit or a sweep."""
     if "grid" in config:
@@ -302,10 +325,10 @@ def test_sweep(workplace, path, jobs_here):
 
 # ----------------------------------------------------------------------------------------- what is written in them
 
-COMMANDS = {"classifier": "fit", "target": "invert", "attack": "invert", "prior": "invert"}
+COMMANDS = {"classifier": "fit"} | dict.fromkeys(("target", "attack", "prior", "logger"), "invert")
 
 
-@pytest.mark.parametrize("path", files("classifier", "target", "attack", "prior", "audit", "sweep"))
+@pytest.mark.parametrize("path", files("classifier", "target", "attack", "prior", "logger", "audit", "sweep"))
 def test_says_what_it_is_and_how_to_run_it(path):
     lines = path.read_text().splitlines()
     comment = " ".join(line.lstrip("# ").rstrip("\\ ") for line in lines if line.startswith("#"))

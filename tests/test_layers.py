@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "mi_lightning"
 LAYERS = (
     ("errors", "io", "checkpoint", "extras", "memory", "imports", "workers"),
     ("nn", "audio"),
-    ("stats",),
+    ("stats", "loggers"),
     ("recognisers",),
     ("data",),
     ("classifiers",),

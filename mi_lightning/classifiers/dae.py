@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.optim.lr_scheduler import LRScheduler
@@ -20,6 +19,7 @@ from torchmetrics import MeanMetric
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import Batch
 from mi_lightning.errors import InputError
+from mi_lightning.loggers import logged
 from mi_lightning.nn.autoencoder import StackedDenoisingAutoencoder
 
 _PICTURES = 8  # columns of the picture that shows what the layers keep
@@ -327,15 +327,16 @@ class StackedDAE(Classifier):
 
     @torch.no_grad()
     def _show(self, tag: str, x: Tensor) -> None:
-        """Show samples in TensorBoard, one a column: as they are, once encoded and decoded, twice, and so on."""
-        loggers = [logger for logger in self.loggers if isinstance(logger, TensorBoardLogger)]
+        """Show samples in the loggers, one a column: as they are, once encoded and decoded, twice, and so on."""
+        loggers = [logger for logger in logged(self.loggers) if logger.pictures]
         if len(self.input_shape) != 3 or self.input_shape[0] not in (1, 3) or not loggers:
             return
         low, high = self.input_range
         rows = [torch.cat([*picture], 2) for picture in (x, *self._reconstructions(x))]
         sheet = ((torch.cat(rows, 1).float() - low) / (high - low)).clamp(0, 1).cpu()
+        pixels = (sheet.permute(1, 2, 0) * 255).round().byte().squeeze(2).numpy()
         for logger in loggers:
-            logger.experiment.add_image(tag, sheet, self.global_step)
+            logger.picture(tag, pixels, self.global_step)
 
     @staticmethod
     def _metric(metrics: nn.ModuleList, index: int) -> MeanMetric:

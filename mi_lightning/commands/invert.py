@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-
 from mi_lightning.commands.base import console
 from mi_lightning.judging.verdicts import no_difference
 from mi_lightning.lightning.module import Inversion
@@ -41,9 +39,9 @@ def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = Fals
         KeyboardInterrupt: If the attack was interrupted.
         MIError: If the manifest cannot be written.
     """
-    folder = trainer.log_dir  # asked for on every process: they agree on it by talking
+    own, folder = trainer.run_folder, trainer.log_dir  # asked for on every process: they agree on it by talking
     if trainer.is_global_zero and folder is not None:
-        if (Path(folder) / "results.json").is_file() and isinstance(trainer.logger, TensorBoardLogger | CSVLogger):
+        if own is not None and (Path(folder) / "results.json").is_file():
             write_manifest(folder)
         if not quiet:
             show_run(Path(folder))

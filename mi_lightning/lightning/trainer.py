@@ -27,6 +27,7 @@ from mi_lightning.judging.sanity import Sanity, check_evaluator, check_target
 from mi_lightning.lightning import strategies
 from mi_lightning.lightning.callbacks.base import callbacks_of
 from mi_lightning.lightning.module import Inversion
+from mi_lightning.loggers import logged
 from mi_lightning.recognisers import Recogniser
 from mi_lightning.targets.white_box import WhiteBox
 
@@ -49,6 +50,23 @@ class InversionTrainer(Trainer):
 
     judge: Judge | None = None
     verification: Sanity | None = None
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The folder that is this run's own, by the first logger; None if nothing tells runs apart.
+
+        To be asked for on every process: the first one says it to the others.
+        """
+        own: Path | None = None
+        if self.loggers and self.is_global_zero:
+            own = logged(self.loggers[:1])[0].folder(Path(self.default_root_dir))
+        return None if not self.loggers else self.strategy.broadcast(own)
+
+    @property
+    def log_dir(self) -> str | None:
+        """:attr:`run_folder`, where Lightning knows that of TensorBoard and CSV alone; else what Lightning says."""
+        own = self.run_folder
+        return super().log_dir if own is None else str(own)
 
     def invert(
         self,

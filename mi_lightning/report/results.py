@@ -31,7 +31,7 @@ ARRAYS = ("reconstruction", "candidate", "label", "restart", "cost", "confidence
 CEILINGS = ("class_mean", "real_speech", "best_photograph", "real_test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResults:
     """What one attack left in its folder.
 
@@ -56,6 +56,10 @@ class RunResults:
     def erased(self) -> int:
         """Number of people who were erased from it."""
         return int((self.data.get("erased") or {}).get("people", 0))
+
+    def __repr__(self) -> str:
+        """Say in one line where the run is, and of how many people."""
+        return f"RunResults({str(self.folder)!r}, {len(self.best)} people)"
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Shows an attack in TensorBoard: what is found while it runs, and how it was judged."""
+"""Shows an attack in the trainer's loggers: what is found while it runs, and how it was judged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from mi_lightning.attacks.findings import Report
@@ -17,8 +16,22 @@ from mi_lightning.errors import InputError
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.judgement import Judgement, best_rows
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
+from mi_lightning.loggers import Logged, logged
 from mi_lightning.report.media import media
 from mi_lightning.report.sound import sample_rate
+
+#: Curves of an attack that one looks at together, by the title of their chart.
+CHARTS = {
+    "cost (mean over rows)": ["invert/cost"],
+    "confidence of the target in the label (mean over rows)": ["invert/confidence"],
+    "rows that still run": ["invert/active_rows"],
+}
+
+#: What runs are compared by. Every one of these is a curve of one point in TensorBoard, so they are few.
+FIGURES = (
+    *("judge/recognised", "judge/accepted_at_1_percent", "judge/evaluator_top1"),
+    *("result/cost_mean", "result/confidence_mean", "result/queries_total", "result/seconds"),
+)
 
 
 class Dashboard(InversionCallback):
@@ -26,9 +39,9 @@ class Dashboard(InversionCallback):
 
     While it runs: the grid of the best candidates so far (``invert/candidates``, one slider over the iterations).
     Voices are shown as spectrograms, and at the end as players (``audio/...``), real speech among them.
-    At the end: histograms over rows of iterations, cost and confidence (``result/...``), the judge's numbers
-    (``judge/...``) and its controls (``controls/...``), and the hyperparameters with the final metrics. Does nothing
-    where the trainer has no TensorBoard logger.
+    At the end: histograms over rows of iterations, cost and confidence (``result/...``), and in the table of the runs
+    the settings, what runs are compared by (:data:`FIGURES`), the judge's other numbers (``judge/...``) and its
+    controls (``controls/...``). Each logger of the trainer shows what it can (:mod:`mi_lightning.loggers`).
 
     Args:
         every: Reports between two grids, at least 1.
@@ -50,6 +63,10 @@ class Dashboard(InversionCallback):
     def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
         """Show where the attack starts."""
         self._reports = self._iterations = 0
+        for logger in _loggers(trainer):
+            logger.layout(CHARTS)
+            if not logger.pictures:
+                logger.note()
         self._show(trainer, inversion)
 
     def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
@@ -61,68 +78,63 @@ class Dashboard(InversionCallback):
 
     def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Show the results and what the judge says of them."""
-        loggers = _tensorboards(trainer)
+        loggers = _loggers(trainer)
         if not loggers:
             return
         judge = getattr(trainer, "judge", None)
         judgement = judge.judge(result) if isinstance(judge, Judge) else None
         step = self._iterations
-        final = {
+        numbers = {
             "result/cost_mean": float(result.cost.mean()),
             "result/confidence_mean": float(result.confidence.mean()),
             "result/iterations_mean": float(result.iterations.float().mean()),
             "result/queries_total": float(result.queries.sum()),
             "result/seconds": float(result.seconds.sum()),
         }
-        scalars: dict[str, float] = {}
         if judgement is not None:
-            final |= {f"judge/{name}": value for name, value in judgement.summary.items()}
-            for control, numbers in judgement.controls.items():
-                scalars |= {f"controls/{control}/{name}": value for name, value in numbers.items()}
+            numbers |= {f"judge/{name}": value for name, value in judgement.summary.items()}
+            for control, values in judgement.controls.items():
+                numbers |= {f"controls/{control}/{name}": value for name, value in values.items()}
+        numbers = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        figures = {name: numbers.pop(name) for name in FIGURES if name in numbers}
         self._show_pictures(trainer, inversion, result.reconstruction, step)
         self._play(trainer, inversion, result, judgement, step)
-        parameters = _flat({"attack": inversion.describe(callbacks_of(trainer)), "target": inversion.target.describe()})
+        settings = _flat({"attack": inversion.describe(callbacks_of(trainer)), "target": inversion.target.describe()})
         for logger in loggers:
-            writer = logger.experiment
             for name in ("iterations", "cost", "confidence"):
                 value = getattr(result, name).float()
                 if bool(value.isfinite().any()):  # of rows that all diverged there is nothing to draw
-                    writer.add_histogram(f"result/{name}", value[value.isfinite()], step)
-            for name, number in scalars.items():
-                writer.add_scalar(name, number, step)
-            # the judge's numbers and the hyperparameters into the run's own folder: SummaryWriter.add_hparams would
-            # make a second run of them
-            logger.log_hyperparams(parameters, {k: v for k, v in final.items() if math.isfinite(v)}, step)
+                    logger.histogram(f"result/{name}", value[value.isfinite()], step)
+            logger.outcome(settings, figures, numbers, step)
 
     def _show(self, trainer: Trainer, inversion: Attacking) -> None:
-        if _tensorboards(trainer):
+        if _showing(trainer):
             self._show_pictures(trainer, inversion, inversion.progress().reconstruction, self._iterations)
 
     def _show_pictures(self, trainer: Trainer, inversion: Attacking, images: Tensor, step: int) -> None:
-        shown = images[: self.max_pictures]
-        if not len(shown):
+        shown, loggers = images[: self.max_pictures], _showing(trainer)
+        if not len(shown) or not loggers:
             return
         modality = _modality(inversion, images)
         sheet = media(modality.kind).grid(shown, modality)
         if sheet is None:
             return
-        for logger in _tensorboards(trainer):
-            logger.experiment.add_image(
-                "invert/candidates", sheet, step, dataformats="HWC" if sheet.ndim == 3 else "HW"
-            )
+        for logger in loggers:
+            logger.picture("invert/candidates", sheet, step)
 
     def _play(
         self, trainer: Trainer, inversion: Attacking, result: InversionResult, judgement: Judgement | None, step: int
     ) -> None:
         """Add players of the best restart of each voice: as found, after the vocoder, and real speech."""
+        loggers = _showing(trainer)
+        if not loggers:
+            return
         modality = _modality(inversion, result.reconstruction)
         waves = media(modality.kind).players(result, judgement)
-        for logger in _tensorboards(trainer):
+        for logger in loggers:
             for row in best_rows(result)[: self.max_pictures].tolist():
                 for kind, wave in waves.items():
-                    logger.experiment.add_audio(
-                        f"audio/{result.name[row]}/{kind}", wave[row], step, modality.sample_rate or 0
-                    )
+                    logger.sound(f"audio/{result.name[row]}/{kind}", wave[row], modality.sample_rate or 0, step)
 
 
 def _modality(inversion: Attacking, samples: Tensor) -> Modality:
@@ -131,11 +143,14 @@ def _modality(inversion: Attacking, samples: Tensor) -> Modality:
     return modality_of(samples.shape[1:], inversion.target.input_range, rate)
 
 
-def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:
-    """The TensorBoard loggers of the process that logs."""
-    if not trainer.is_global_zero:
-        return []
-    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+def _loggers(trainer: Trainer) -> list[Logged[Any]]:
+    """The loggers of the process that logs."""
+    return logged(trainer.loggers) if trainer.is_global_zero else []
+
+
+def _showing(trainer: Trainer) -> list[Logged[Any]]:
+    """Those of them that show pictures."""
+    return [logger for logger in _loggers(trainer) if logger.pictures]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:

@@ -20,7 +20,7 @@ from mi_lightning.report.withholding import refuse_names, tree_with, withhold
 PAGE, DOCUMENT = "report.html", "audit.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What runs say together.
 
@@ -35,6 +35,10 @@ class Audit:
     names: Sequence[str]
     runs: Sequence[RunResults]
     document: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Say in one line where it lies, and of which runs."""
+        return f"Audit({str(self.folder)!r}, runs: {', '.join(self.names)})"
 
     def page(self) -> str:
         """The page: a function of ``audit.json`` and the runs."""
