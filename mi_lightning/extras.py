@@ -18,7 +18,7 @@ class MissingPackageError(MIError):
 
 
 def load_soundfile() -> ModuleType:
-    """Import soundfile, which reads and writes WAV, FLAC and NIST SPHERE.
+    """Import soundfile, which reads and writes WAV, FLAC, MP3, Ogg, Opus and NIST SPHERE.
 
     Raises:
         MIError: If it cannot be imported.

@@ -154,7 +154,8 @@ class Workers:
             if self._closed:
                 return None
             process = subprocess.Popen(
-                [sys.executable, "-m", "mi_lightning.workers"],
+                # -P: nothing is imported from the working folder unasked
+                [sys.executable, "-P", "-m", "mi_lightning.workers"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

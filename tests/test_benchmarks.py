@@ -18,6 +18,7 @@ from mi_lightning.attacks.result import InversionResult
 from mi_lightning.classifiers import StackedDAE
 from mi_lightning.classifiers.loading import save_classifier
 from mi_lightning.data import AttFaces
+from mi_lightning.data.eyes import cut_face, eye_places
 from mi_lightning.errors import InputError
 from mi_lightning.judging.make import judge
 from mi_lightning.lightning.callbacks import ProcessDAE
@@ -125,16 +126,16 @@ def picture_of(seed: int, shape: tuple[int, int] = (243, 320)) -> np.ndarray:
 
 
 @pytest.mark.parametrize("eyes", [[(150, 110), (206, 110)], [(150, 110), (205, 125)], [(60, 50), (100, 30)]])
-def test_the_eyes_come_to_their_place(yale, eyes):
+def test_the_eyes_come_to_their_place(eyes):
     """Two bright spots where the eyes are end where AT&T's are."""
     y, x = np.mgrid[:243, :320]
     for eye in (0, 1):
         spot = 255 * np.exp(-((x - eyes[eye][0]) ** 2 + (y - eyes[eye][1]) ** 2) / (2 * 3.0**2))
-        face = yale.cut(spot.astype(np.uint8), np.array(eyes, dtype=np.float64)).astype(np.float64)
+        face = cut_face(spot.astype(np.uint8), np.array(eyes, dtype=np.float64), (112, 92)).astype(np.float64)
         assert face.shape == (112, 92)
         rows, columns = np.mgrid[:112, :92]
         place = (columns * face).sum() / face.sum(), (rows * face).sum() / face.sum()
-        assert place == pytest.approx(yale.EYES[eye], abs=0.3)
+        assert place == pytest.approx(eye_places((112, 92))[eye], abs=0.3)
 
 
 def test_one_of_two_equal_photographs_is_left_out(yale):
@@ -164,7 +165,7 @@ def test_the_folder_is_one_that_is_read(yale, tmp_path):
     data.setup("fit")
     assert (data.input_shape, data.class_names) == ((1, 112, 92), ("s1", "s2"))
     assert (len(data.train_x), len(data.test_x)) == (14, 6)
-    np.testing.assert_array_equal(album[0][0], yale.cut(picture_of(0), found))
+    np.testing.assert_array_equal(album[0][0], cut_face(picture_of(0), found, (112, 92)))
     with pytest.raises(InputError, match="expected a face in most photographs of a person, got 0 in"):
         yale.prepare(source, tmp_path / "none", lambda picture: None)
 

@@ -50,6 +50,7 @@ SHORT = {
 #: What a short version gives to parts that read something, by the last word of the class path.
 STAND_INS = {
     "AttFaces": {"root": "faces", "test_per_person": 1},
+    "FaceFolder": {"size": [HEIGHT, WIDTH], "crop": None, "test_per_person": 1},  # its root is MI_FACES
     "Olivetti": {"test_per_person": 2},
     "SyntheticVoices": {"voices": PEOPLE, "sentences": 2},
     "PublicFaces": {"weights": "generator.tar"},
@@ -67,6 +68,14 @@ EXPERIMENTS = {
     "_".join(Path(word).stem for word in words): words
     for words in ([word for word in shlex.split(new) if word != "--config"] for new in OLD_CONFIGS.values())
     if len(words) > 1
+} | {
+    "_".join(Path(word).stem for word in words): words
+    for words in (
+        ["target/yale_softmax.yaml", "attack/gradient_descent.yaml"],
+        ["target/yale_softmax.yaml", "attack/mi_face.yaml"],
+        ["target/yale_mlp.yaml", "attack/mi_face.yaml"],
+        ["target/yale_cnn.yaml", "attack/smoothgrad.yaml"],
+    )
 }
 
 
@@ -105,6 +114,8 @@ def stand_in_faces(folder: Path, rng: np.random.Generator) -> None:
         for image in range(1, IMAGES + 1):
             pixels = (face + rng.integers(-20, 21, face.shape)).astype(np.uint8)
             Image.fromarray(pixels).save(folder / "faces" / f"s{person}" / f"{image}.pgm")
+            (folder / "people" / f"subject{person}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / "people" / f"subject{person}" / f"{image}.png")
     olivetti = rng.integers(30, 220, (OLIVETTI, 1, 16, 16)) + rng.integers(-20, 21, (OLIVETTI, 10, 16, 16))
     small = olivetti.astype(np.uint8).repeat(4, 2).repeat(4, 3)
     (folder / "scikit_learn_data").mkdir()
@@ -170,6 +181,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_short_versions(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setenv("MI_FACES", str(folder / "people"))
         patch.setenv("SCIKIT_LEARN_DATA", str(folder / "scikit_learn_data"))
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         if find_spec("soundfile") is not None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "mi_lightning"
 
 #: From the lowest to the highest; a line is one layer, whose parts know nothing of each other.
 LAYERS = (
-    ("errors", "io", "checkpoint", "extras", "workers"),
+    ("errors", "io", "checkpoint", "extras", "memory", "imports", "workers"),
     ("nn", "audio"),
     ("stats",),
     ("recognisers",),
@@ -21,14 +21,14 @@ LAYERS = (
     ("public_models",),
     ("targets",),
     # first what names no part, then the parts, then what puts them together
-    tuple(f"attacks.{name}" for name in ("problem", "rows", "stopping", "selection", "result")),
+    tuple(f"attacks.{name}" for name in ("problem", "labels", "rows", "stopping", "selection", "result")),
     ("attacks.transforms", "attacks.filters"),
     ("attacks.initializers",),
     ("attacks.spaces",),
     ("attacks.costs", "attacks.priors"),
     ("attacks.estimators", "attacks.projections"),
     ("attacks.steps",),
-    ("attacks.findings", "attacks.engine", "attacks.wrappers"),
+    ("attacks.findings", "attacks.engine", "attacks.measure", "attacks.wrappers", "attacks.in_parts"),
     ("attacks.attack", "attacks.literature"),
     ("attacks",),
     ("judging",),
@@ -43,8 +43,8 @@ LAYERS = (
 TOGETHER = (
     set(LAYERS[0]),
     {"nn", "audio"},
-    {"attacks.problem", "attacks.rows", "attacks.stopping", "attacks.selection", "attacks.result"},
-    {"attacks.findings", "attacks.engine", "attacks.wrappers"},
+    {"attacks.problem", "attacks.labels", "attacks.rows", "attacks.stopping", "attacks.selection", "attacks.result"},
+    {"attacks.findings", "attacks.engine", "attacks.measure", "attacks.wrappers", "attacks.in_parts"},
     {"attacks.attack", "attacks.literature"},
     {"__init__", "__main__"},
 )

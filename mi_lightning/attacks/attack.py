@@ -15,11 +15,13 @@ from mi_lightning.attacks.engine import Engine
 from mi_lightning.attacks.estimators.base import GradientEstimator
 from mi_lightning.attacks.filters.base import GradientFilter
 from mi_lightning.attacks.findings import Report
+from mi_lightning.attacks.in_parts import InParts
+from mi_lightning.attacks.labels import parse_labels
 from mi_lightning.attacks.priors.base import Prior
 from mi_lightning.attacks.problem import Problem
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.attacks.rows import Rows, parse_labels
+from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.selection import LeastCost, Selection
 from mi_lightning.attacks.spaces.base import Space
 from mi_lightning.attacks.spaces.pixel import PixelSpace
@@ -28,7 +30,7 @@ from mi_lightning.attacks.steps.base import Step
 from mi_lightning.attacks.steps.gradient import GradientStep, OptimizerFactory, plain_descent
 from mi_lightning.attacks.stopping import Stagnation, StopRule, TargetCost
 from mi_lightning.attacks.transforms.base import Transform
-from mi_lightning.attacks.wrappers import BestOfInitial, InParts, Runs, Sliding
+from mi_lightning.attacks.wrappers import BestOfInitial, Runs, Sliding
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
@@ -62,7 +64,7 @@ class Attack:
         stagnation_rule: "algorithm" is Algorithm 1 to the letter, "patience" waits for a better best cost.
         gamma: Target cost at which a row stops, in [0, 1); no such rule if None.
         report_every: Iterations between two reports: logging, progress and stopped rows are looked at only then.
-        rows_at_once: Rows in memory at a time; all if None.
+        rows_at_once: Rows in memory at a time; as many as the free memory allows if None. Results do not depend on it.
         seed: Seed of the rows' random numbers.
 
     Raises:
@@ -124,7 +126,7 @@ class Attack:
         stagnation = [] if self.beta is None else [Stagnation(self.beta, self.stagnation_rule)]
         return [*stagnation, *([] if self.gamma is None else [TargetCost(self.gamma)])]
 
-    def engine(self, target: Target, parts: Sequence[StopRule | Projection] = ()) -> Runs:
+    def engine(self, target: Target, parts: Sequence[StopRule | Projection] = ()) -> InParts:
         """Put the attack together for a target; nothing is asked yet.
 
         Args:
@@ -143,7 +145,11 @@ class Attack:
                 field="estimator",
             )
         problem = Problem(target, self.space, self.cost, self.priors, self.transforms)
+        if isinstance(self.step, GradientStep):
+            problem.tell_rate(self.step.gradient_filter)
         projections = [*self.projections, *(part for part in parts if isinstance(part, Projection))]
+        if isinstance(self.step, GradientStep) and self.step.gradient_filter is not None:
+            self.step.gradient_filter.check(problem.candidate_shape)
         for projection in projections:
             projection.bind(problem)
         self.selection.bind(problem)
@@ -163,9 +169,9 @@ class Attack:
             runs = Sliding(core)
         elif self.initial_candidates > 1:
             runs = BestOfInitial(core, self.initial_candidates)
-        return runs if self.rows_at_once is None else InParts(runs, self.rows_at_once)
+        return InParts(runs, self.rows_at_once)
 
-    def rows(self, labels: str | int | list[int | str], class_names: Sequence[str]) -> Rows:
+    def rows(self, labels: str | int | list[str | int], class_names: Sequence[str]) -> Rows:
         """Return the rows of some people: ``restarts`` for each.
 
         Args:
@@ -180,7 +186,7 @@ class Attack:
     def run(
         self,
         target: Target,
-        labels: str | int | list[int | str] = "all",
+        labels: str | int | list[str | int] = "all",
         *,
         query_budget: int | None = None,
         progress: Callable[[Report], None] | None = None,

@@ -132,6 +132,7 @@ class Findings:
             seconds=self._seconds[state.index],
             score=state.best_score.float().cpu().clone(),
             best_iteration=state.best_iteration.cpu().clone(),
+            same_answers=state.same_answers.cpu(),
         )
 
     def _queries(self, rows: Rows, iterations: Tensor) -> Tensor:

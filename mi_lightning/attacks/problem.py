@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mi_lightning.attacks.rows import Rows
+from mi_lightning.audio.rate import tell_rate
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 
@@ -96,8 +98,26 @@ class Problem(nn.Module):
         self.iteration = 0
         #: Where candidates lie: with the target's weights, if it shows any.
         self.device = next((parameter.device for parameter in target.parameters()), torch.device("cpu"))
+        for prior in self.priors:
+            prior.check(self.candidate_shape if prior.sees == "candidate" else target.input_shape)
         if transforms:
             self.try_transforms(transforms, "transforms")
+
+    @cached_property
+    def candidate_shape(self) -> tuple[int, ...]:
+        """Shape of one candidate."""
+        return tuple(self.space.initial(Rows.grid([0], 1, seed=0)).shape[1:])
+
+    def tell_rate(self, part: object) -> None:
+        """Let a part work at the sample rate of the target, or of the space where only that says one.
+
+        Raises:
+            InputError: If the part was given another.
+        """
+        if self.target.sample_rate is not None:
+            tell_rate(part, self.target.sample_rate)
+        else:
+            tell_rate(part, getattr(self.space, "said_rate", None), "the space's")
 
     @property
     def bounds(self) -> tuple[float, float] | None:

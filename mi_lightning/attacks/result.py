@@ -39,6 +39,8 @@ class InversionResult:
         queries: Inputs whose confidences were asked for until the row stopped, shape (R,), int64.
         seconds: The row's share of the wall time, shape (R,): each block's time is split evenly over the rows that
             ran in it, so that the sum is the time of the attack.
+        same_answers: Whether all that the target answered to the queries for the row was the same, shape (R,), bool:
+            the attack saw no difference to follow. False where it follows gradients.
         score: What the attack's selection ranks candidates by, shape (R,), smaller is better; the cost unless another
             selection was chosen.
     """
@@ -56,6 +58,7 @@ class InversionResult:
     seconds: Tensor
     score: Tensor = field(default_factory=lambda: torch.full((), torch.nan))  # filled in below
     best_iteration: Tensor = field(default_factory=lambda: torch.tensor(-1))  # filled in below
+    same_answers: Tensor = field(default_factory=lambda: torch.tensor(False))  # filled in below
     target_sha256: str = ""
 
     def __post_init__(self) -> None:
@@ -64,6 +67,8 @@ class InversionResult:
             object.__setattr__(self, "score", self.cost)
         if self.best_iteration.ndim == 0:
             object.__setattr__(self, "best_iteration", torch.full_like(self.label, -1))
+        if self.same_answers.ndim == 0:
+            object.__setattr__(self, "same_answers", torch.zeros_like(self.label, dtype=torch.bool))
 
     def __len__(self) -> int:
         """Return the number of rows."""

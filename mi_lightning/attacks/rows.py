@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from mi_lightning.attacks.result import STOP_REASONS
-from mi_lightning.errors import InputError
 
 
 class Rows:
@@ -120,13 +119,16 @@ class RowState:
         best_z: Candidate that the selection ranks first so far; with ``best_score``, ``best_total`` and
             ``best_identity_loss``, each of shape (R,).
         best_iteration: Iteration that it came from, shape (R,), int64: 0 is x_0, -1 none yet.
+        least_answer: Least identity loss of all that was asked for by queries, shape (R,); with ``greatest_answer`` it
+            tells rows whose answers never changed. Infinite where nobody looked.
         iteration: Number of the iteration that is running, or has just run; 0 is x_0.
         evaluated: Number of the last iterate that was evaluated; -1 before x_0 was.
     """
 
     __slots__ = (
         "active", "best_identity_loss", "best_iteration", "best_score", "best_total", "best_z", "evaluated", "gradient",
-        "identity_loss", "index", "iteration", "label", "rows", "stop_code", "stop_iteration", "total", "z",
+        "greatest_answer", "identity_loss", "index", "iteration", "label", "least_answer", "rows", "stop_code",
+        "stop_iteration", "total", "z",
     )  # fmt: skip
 
     def __init__(self, rows: Rows, z: Tensor) -> None:
@@ -141,6 +143,7 @@ class RowState:
         self.total = self.identity_loss = self.best_score = infinite
         self.best_total = self.best_identity_loss = infinite
         self.best_z, self.gradient = z.clone(), None
+        self.least_answer, self.greatest_answer = infinite.clone(), -infinite
         self.iteration, self.evaluated = 0, -1
 
     gradient: Tensor | None
@@ -169,6 +172,22 @@ class RowState:
         copy_rows_(self.best_z, z, improved)
         self.evaluated = self.iteration
         self.stop(self.total.isfinite().logical_not_(), "diverged")
+
+    def hear(self, answers: Tensor, where: slice) -> None:
+        """Look at what the target says: whether it ever changes.
+
+        Args:
+            answers: Identity losses, shape (r, ...).
+            where: Which r rows of the batch they belong to.
+        """
+        least, greatest = answers.flatten(1).aminmax(dim=1)
+        self.least_answer[where] = torch.minimum(self.least_answer[where], least.to(self.least_answer))
+        self.greatest_answer[where] = torch.maximum(self.greatest_answer[where], greatest.to(self.greatest_answer))
+
+    @property
+    def same_answers(self) -> Tensor:
+        """Rows whose answers never changed, shape (R,), bool."""
+        return self.least_answer == self.greatest_answer
 
     def stop(self, mask: Tensor | None, reason: str) -> None:
         """Stop rows at the present iteration; rows that have stopped already stay as they are.
@@ -218,7 +237,7 @@ class RowState:
 #: What lies on the device and has one place a row.
 _ON_DEVICE = (
     "label", "z", "active", "stop_code", "stop_iteration", "total", "identity_loss", "gradient", "best_z", "best_score",
-    "best_total", "best_identity_loss", "best_iteration",
+    "best_total", "best_identity_loss", "best_iteration", "least_answer", "greatest_answer",
 )  # fmt: skip
 
 
@@ -242,53 +261,3 @@ def row_seed(seed: int, label: int, restart: int) -> int:
     """Return the seed of one row, a number below 2^63 that is well mixed from its three parts."""
     words = np.random.SeedSequence((seed, label, restart)).generate_state(2, np.uint32)
     return int(words[0]) | (int(words[1]) & 0x7FFFFFFF) << 32
-
-
-def parse_labels(
-    labels: str | int | Sequence[int | str], class_names: Sequence[str], field: str = "labels"
-) -> list[int]:
-    """Turn a choice of people into class indices, in the order given.
-
-    Args:
-        labels: ``"all"``; an index; a class name; a range ``"0-9"`` (both ends included); a comma-separated string of
-            these; or a list of them.
-        class_names: Name of each class.
-        field: Argument to name in an error.
-
-    Returns:
-        Class indices, without repetitions.
-
-    Raises:
-        InputError: If a label is unknown, or none is given.
-
-    Example:
-        >>> parse_labels("0-2,s5", ["s1", "s2", "s3", "s4", "s5"])
-        [0, 1, 2, 4]
-    """
-    known = {name: index for index, name in enumerate(class_names)}
-    expected = f"labels among 0-{len(class_names) - 1}, {class_names[0]}..{class_names[-1]}, or all"
-
-    def index_of(text: str) -> int:
-        if text in known:
-            return known[text]
-        if text.isdigit() and int(text) < len(class_names):
-            return int(text)
-        raise InputError(expected, text, field)
-
-    parts = labels if isinstance(labels, (list, tuple)) else [labels]
-    tokens = [token.strip() for part in parts for token in str(part).split(",") if token.strip()]
-    chosen: list[int] = []
-    for token in tokens:
-        first, dash, last = token.partition("-")
-        if token == "all":
-            chosen += range(len(class_names))
-        elif dash and token not in known and first and last:
-            low, high = index_of(first), index_of(last)
-            if low > high:
-                raise InputError("a range that goes up", token, field)
-            chosen += range(low, high + 1)
-        else:
-            chosen.append(index_of(token))
-    if not chosen:
-        raise InputError(expected, repr(labels), field)
-    return list(dict.fromkeys(chosen))

@@ -1,4 +1,4 @@
-"""Wrappers round an engine: rows in parts, the best of several initial candidates, one window after the other."""
+"""Wrappers round an engine: the best of several initial candidates, one window after the other."""
 
 from __future__ import annotations
 
@@ -114,76 +114,6 @@ class Wrapper:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one was."""
         self.engine.load_state_dict(state["engine"])
-
-
-class InParts(Wrapper):
-    """Runs some rows after the others, so that all of them need not be in memory at a time.
-
-    Args:
-        engine: What runs them.
-        rows_at_once: Rows in memory at a time, at least 1.
-    """
-
-    def __init__(self, engine: Runs, rows_at_once: int) -> None:
-        """Keep the number."""
-        super().__init__(engine)
-        self.rows_at_once = rows_at_once
-
-    @property
-    def parts(self) -> int:
-        """Parts of the wrapped engine, as often as there are batches of rows."""
-        return len(self._starts) * self.engine.parts
-
-    def start(self, rows: Rows) -> None:
-        """Place the first rows."""
-        self._rows, self._part = rows, 0
-        self._starts = range(0, len(rows), self.rows_at_once)
-        self._finished: list[InversionResult] = []
-        self._start_part()
-
-    def _start_part(self) -> None:
-        first = self._starts[self._part]
-        self.engine.start(self._rows.select(slice(first, first + self.rows_at_once)))
-
-    def run(self, rows: Rows | None = None, report_every: int = 50) -> Iterator[Report]:
-        """Run one part after the other."""
-        if rows is not None:
-            self.start(rows)
-        while True:
-            for report in self.engine.run(None, report_every):
-                yield replace(report, part=self._part * self.engine.parts + report.part, parts=self.parts)
-            if self.stop_requested or self._part + 1 == len(self._starts):
-                return
-            finished = self.engine.result  # asks the last question of the part, by which the target may fail
-            if self.failure is not None:
-                return
-            self._finished.append(finished)
-            self._part += 1
-            self._start_part()
-
-    @property
-    def result(self) -> InversionResult:
-        """What the rows that have stopped have found."""
-        return InversionResult.concatenate([*self._finished, self.engine.result])
-
-    def progress(self) -> InversionResult:
-        """Return the best iterates so far of the rows that have been started; windows are no waveforms yet."""
-        running = self.engine.progress()
-        if self._finished and running.candidate.shape[1:] != self._finished[0].candidate.shape[1:]:
-            return InversionResult.concatenate(self._finished)
-        return InversionResult.concatenate([*self._finished, running])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that changes while the attack runs."""
-        finished = [part.state_dict() for part in self._finished]
-        return {**super().state_dict(), "all_rows": self._rows.state_dict(), "part": self._part, "finished": finished}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another one was."""
-        self._rows, self._part = Rows.from_state_dict(state["all_rows"]), state["part"]
-        self._starts = range(0, len(self._rows), self.rows_at_once)
-        self._finished = [InversionResult.from_state_dict(part) for part in state["finished"]]
-        super().load_state_dict(state)
 
 
 class BestOfInitial(Wrapper):
@@ -314,6 +244,7 @@ class Sliding(Wrapper):
             iterations=torch.stack([part.iterations for part in self._windows]).sum(0),
             seconds=torch.stack([part.seconds for part in self._windows]).sum(0),
             best_iteration=torch.stack([part.best_iteration for part in self._windows]).sum(0),
+            same_answers=torch.stack([part.same_answers for part in self._windows]).all(0),
         )
         if not over and whole.affords(engine.rows, 2):  # an attack that was ended from outside does not ask again
             with engine.keep_what_was_found():

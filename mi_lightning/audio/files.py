@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mi_lightning.audio.containers import what_is_missing
 from mi_lightning.extras import load_soundfile
 
 FULL_SCALE = 32767  # sample of amplitude 1 in 16 bits
+_FRAMES = 2 * 1152  # samples at the end of an MP3 file of which encoders do not agree whether they count
 
 
 class DamagedAudioError(Exception):
@@ -21,7 +23,7 @@ class DamagedAudioError(Exception):
 
 
 def read_audio(path: Path) -> tuple[NDArray[np.float64], int]:
-    """Read a WAV, FLAC or NIST SPHERE file.
+    """Read a WAV, FLAC, AIFF, NIST SPHERE, MP3, Ogg Vorbis or Opus file.
 
     Returns:
         Samples (samples, channels) with full scale at 1, and the rate in Hz.
@@ -31,8 +33,11 @@ def read_audio(path: Path) -> tuple[NDArray[np.float64], int]:
     """
     soundfile = load_soundfile()
     try:
+        if (missing := what_is_missing(path)) is not None:
+            raise DamagedAudioError(missing)
         with soundfile.SoundFile(str(path)) as file:
             announced, rate = int(file.frames), int(file.samplerate)
+            spare = _FRAMES if file.format == "MP3" else 0
             samples: NDArray[np.float64] = file.read(dtype="float64", always_2d=True)
     except FileNotFoundError:
         raise DamagedAudioError("missing") from None
@@ -40,7 +45,7 @@ def read_audio(path: Path) -> tuple[NDArray[np.float64], int]:
         raise DamagedAudioError(_reason(error)) from None
     if announced <= 0:
         raise DamagedAudioError("no samples")
-    if len(samples) < announced:
+    if not len(samples) or len(samples) < announced - spare:
         raise DamagedAudioError(f"truncated: {len(samples)} of {announced} samples")
     if not np.isfinite(samples).all():
         raise DamagedAudioError("samples that are no numbers")

@@ -17,6 +17,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from mi_lightning.checkpoint import class_path
+from mi_lightning.data.axes import channels_last
 from mi_lightning.data.base import Batch, PersonDataModule
 from mi_lightning.errors import InputError
 
@@ -56,6 +57,9 @@ class Facts(NamedTuple):
             raise InputError("num_classes >= 2", num_classes, "num_classes")
         if not input_shape or min(input_shape) < 1:
             raise InputError("input_shape of positive sizes", tuple(input_shape), "input_shape")
+        if channels_last(input_shape):
+            expected = "input_shape (channels, height, width); other models by Preprocessing(channels_last=True)"
+            raise InputError(expected, tuple(input_shape), "input_shape")
         if len(input_range) != 2 or not input_range[0] < input_range[1]:
             raise InputError("input_range (low, high) with low < high", tuple(input_range), "input_range")
         if class_names is not None and len(class_names) != num_classes:

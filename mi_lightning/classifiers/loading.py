@@ -15,6 +15,7 @@ import torch
 from mi_lightning.checkpoint import plain_content
 from mi_lightning.classifiers.base import FORMAT_VERSION, Classifier
 from mi_lightning.errors import MIError
+from mi_lightning.imports import REMEDY, is_named
 from mi_lightning.io import write_atomically
 
 
@@ -43,7 +44,8 @@ def load_classifier(path: str | Path, field: str = "") -> Classifier:
     """Make the classifier that a checkpoint holds, on the CPU and in eval mode.
 
     Nothing in the file is executed: it is read with ``weights_only=True``, and the class that it names must be a
-    `Classifier` of mi_lightning, or of a module that is already imported. The global random state is left as it was.
+    `Classifier` of mi_lightning, of a module that is already imported, or of one that was asked for (`imports`).
+    The global random state is left as it was.
 
     Args:
         path: Checkpoint of `save_classifier`, or of Lightning's ``ModelCheckpoint``.
@@ -99,16 +101,17 @@ def _load(path: Path) -> Classifier:
 
 
 def _find_class(class_path: str, path: Path) -> type[Classifier]:
-    """Give the classifier of that dotted path, importing nothing outside mi_lightning."""
+    """Give the classifier of that dotted path, importing nothing but mi_lightning and packages that were asked for."""
     module_name, _, name = class_path.rpartition(".")
-    if module_name.split(".")[0] == "mi_lightning":
+    module = module_name
+    if module_name.split(".")[0] == "mi_lightning" or is_named(module_name):
         try:
             importlib.import_module(module_name)
         except ImportError:
             module_name = ""  # reported below
     cls = getattr(sys.modules.get(module_name), name, None)
     if cls is None:
-        raise MIError(f"{path} holds a {class_path}, which is unknown: import its module first")
+        raise MIError(f"{path} holds a {class_path}, which is unknown: {REMEDY} {module}")
     if not (isinstance(cls, type) and issubclass(cls, Classifier)) or inspect.isabstract(cls):
         raise MIError(f"{path} holds a {class_path}, which is no classifier")
     return cls

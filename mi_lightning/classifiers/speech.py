@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.checkpoint import checkpoint
 from torchmetrics.classification import MulticlassAccuracy
 
+from mi_lightning.audio.rate import SPEECH_RATE
 from mi_lightning.classifiers.base import Classifier
-from mi_lightning.data.base import Batch
+from mi_lightning.data.base import Batch, PersonDataModule
 from mi_lightning.errors import InputError
 
 
@@ -27,7 +28,7 @@ class SpeechClassifier(Classifier):
 
     Args:
         input_range: Least and greatest value of a sample.
-        sample_rate: Rate of the waveforms, Hz.
+        sample_rate: Rate of the waveforms, Hz; 16000 if not given. On the command line the data say it.
         shift_seconds: Time between the frames of an utterance.
         **classifier: The arguments of `Classifier`, with ``input_shape`` (1, samples of a chunk).
 
@@ -47,7 +48,7 @@ class SpeechClassifier(Classifier):
         self,
         *,
         input_range: Sequence[float] = (-1.0, 1.0),
-        sample_rate: int = 16000,
+        sample_rate: int | None = None,
         shift_seconds: float = 0.01,
         **classifier: Any,
     ) -> None:
@@ -56,9 +57,10 @@ class SpeechClassifier(Classifier):
             raise InputError(
                 "input_shape (1, samples): one channel of a waveform", self.input_shape, field="input_shape"
             )
-        if sample_rate < 1000:
+        if sample_rate is not None and sample_rate < 1000:
             raise InputError("sample_rate >= 1000 (Hz)", sample_rate, field="sample_rate")
-        self.sample_rate, self.shift_seconds = sample_rate, shift_seconds
+        self.sample_rate = SPEECH_RATE if sample_rate is None else sample_rate
+        self.shift_seconds = shift_seconds
         self._shift_samples()
         self.test_frame_accuracy = MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)
 
@@ -145,6 +147,27 @@ class SpeechClassifier(Classifier):
             logits: Tensor = self.head(self.chunk_features(x))
             return logits
         return _log_softmax(self.frame_logits(x)).mean(1)
+
+    def on_fit_start(self) -> None:
+        """See that the data are at the classifier's rate."""
+        self._check_rate()
+        super().on_fit_start()
+
+    def on_test_start(self) -> None:
+        """See that the data are at the classifier's rate."""
+        self._check_rate()
+
+    def _check_rate(self) -> None:
+        """Refuse data of another rate.
+
+        Raises:
+            InputError: If they have one.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        rate = data.modality.sample_rate if isinstance(data, PersonDataModule) else None
+        if rate not in (None, self.sample_rate):
+            expected = f"a classifier at the sample rate of the data, {rate} Hz"
+            raise InputError(expected, f"one at {self.sample_rate} Hz", "sample_rate")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a batch of test utterances: as sentences, and frame by frame."""

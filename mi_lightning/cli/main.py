@@ -1,4 +1,4 @@
-"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | verify | study``, all from YAML.
+"""Command line: ``mi-lightning fit | test | invert | audit | sweep | report | verify | study | doctor``, all from YAML.
 
 What needs no torch is answered before torch is imported: a help text should not take five seconds.
 """
@@ -25,7 +25,7 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: Arguments; those of the process if None.
     """
-    arguments = list(sys.argv[1:] if args is None else args)
+    arguments = _command_first(sys.argv[1:] if args is None else args)
     try:
         if not _answered(arguments):
             sleep_while_waiting()
@@ -69,6 +69,19 @@ def _gathered(arguments: Sequence[str]) -> list[str]:
     return found
 
 
+def _command_first(arguments: Sequence[str]) -> list[str]:
+    """Move what stands before the command behind it: ``--import`` may be given anywhere.
+
+    Example:
+        >>> _command_first(["--import", "mynet", "--import=more", "fit", "--config", "a.yaml"])
+        ['fit', '--import', 'mynet', '--import=more', '--config', 'a.yaml']
+    """
+    place = 0
+    while place < len(arguments) and arguments[place].partition("=")[0] == "--import":
+        place += 1 if "=" in arguments[place] else 2
+    return [*arguments[place : place + 1], *arguments[:place], *arguments[place + 1 :]]
+
+
 def _answered(arguments: Sequence[str]) -> bool:
     """Answer what can be answered at once.
 
@@ -76,6 +89,9 @@ def _answered(arguments: Sequence[str]) -> bool:
         InputError: If there is no such command.
     """
     first = arguments[0] if arguments else "none"
+    if first == "doctor":  # must answer where torch cannot be imported
+        import_module("mi_lightning.commands.doctor").doctor(arguments[1:])
+        return True
     if first in COMMANDS:
         return False
     if first in ("--help", "-h"):
@@ -90,8 +106,8 @@ def _answered(arguments: Sequence[str]) -> bool:
 
 
 def _tell(message: str) -> None:
-    """Write one line of red to the errors, without colour where these are no terminal."""
-    line = f"mi-lightning: {' '.join(message.split())}"
+    """Write one line of red to the errors, without colour where these are no terminal, without control characters."""
+    line = f"mi-lightning: {' '.join(''.join(c if c.isprintable() or c.isspace() else '?' for c in message).split())}"
     sys.stderr.write(
         f"\x1b[31m{line}\x1b[0m\n" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else f"{line}\n"
     )

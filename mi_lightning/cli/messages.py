@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 
 from mi_lightning.cli.text import OF_A_RUN
+from mi_lightning.errors import InputError
+from mi_lightning.imports import refused
 
 
 def plain(message: str, command: str = "", arguments: Sequence[str] = ()) -> str:
@@ -23,6 +25,12 @@ def plain(message: str, command: str = "", arguments: Sequence[str] = ()) -> str
     line = " ".join(message.split())
     if found := re.search(r"Option '([^']+)' is not accepted", line):
         return f"expected a key that is known there, got {found[1]}{_flag(found[1], arguments)}"
+    if found := re.search(r"Importing '([^']+)' is not allowed", line):
+        at = re.match(r'Parser key "([^"]+)"', line)
+        field = f"--{at[1]}" if at else ""
+        if found[1].endswith((".yaml", ".yml", ".json")):
+            return str(InputError("a file that exists", found[1], field))
+        return str(refused(found[1], field))
     if found := re.fullmatch(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.*)', line):
         key, kind, value = found.groups()
         kind = re.sub(r"<class '([\w.]+)'>", r"\1", kind)
@@ -37,6 +45,9 @@ def plain(message: str, command: str = "", arguments: Sequence[str] = ()) -> str
             return f"expected the class path of a {names[0].split('.')[-1]}, got {value} (--{key}, see --{key}.help)"
         if len(names) == kinds.count(", ") and set(names) <= {"int", "float", "bool"}:
             return f"expected {' or '.join(names)} or null, got {value} (--{key})"
+        simple = re.sub(r"<class '(\w+)'>", r"\1", kinds).replace("NoneType", "null")
+        if re.fullmatch(r"[\w |\[\],]+", simple):  # nothing but plain values
+            return f"expected {simple.replace(', ', ' or ')}, got {value} (--{key})"
     if found := re.fullmatch(r"the following arguments are required: (.+)", line):
         if command in OF_A_RUN:
             return f"expected the folder of a run or an audit, got none (mi-lightning {command} --help)"

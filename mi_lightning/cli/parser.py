@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from mi_lightning.classifiers.base import Classifier
+from mi_lightning.cli import imports
 from mi_lightning.cli.config import explain, run_name, with_configs_found
 from mi_lightning.cli.messages import plain
 from mi_lightning.cli.places import Places
@@ -74,6 +75,10 @@ class MICLI(LightningCLI):
         self.runner, self.quiet = runner, quiet
         args, self.configs = with_configs_found(args)
         self.wanted = self.wanted or set(args[:1]) & set(COMMANDS) or set(COMMANDS)
+        with imports.imported(args) as args:  # before their classes are looked up, and while a command runs others
+            self._parse_and_run(args)
+
+    def _parse_and_run(self, args: list[str]) -> None:
         super().__init__(
             Classifier,
             PersonDataModule,
@@ -130,6 +135,7 @@ class MICLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add defaults and what links data and model."""
         command = self._preparing
+        parser.add_argument(f"--{imports.KEY}", type=list[str] | str, default=[], help=imports.HELP)
         parser.set_defaults(
             {
                 "trainer.logger": run_logger(
@@ -144,6 +150,7 @@ class MICLI(LightningCLI):
             return
         for name in ("num_classes", "input_shape", "input_range", "class_names"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.sample_rate", _rate_of, apply_on="instantiate")
         parser.add_argument(
             "--checkpoint",
             type=str | None,
@@ -161,6 +168,7 @@ class MICLI(LightningCLI):
         for name, function in self.functions.items():
             subparser = self.init_parser(**self._help(name))
             arguments = subparser.add_function_arguments(function, skip={"runner"}, as_positional=name in OF_A_RUN)
+            subparser.add_argument(f"--{imports.KEY}", type=list[str] | str, default=[], help=imports.HELP)
             self._subcommand_method_arguments[name] = arguments
             self._subcommand_parsers[name] = subparser
             commands.add_subcommand(name, subparser, help=COMMANDS[name])
@@ -250,6 +258,7 @@ class MICLI(LightningCLI):
 
     def before_fit(self) -> None:
         """See that the checkpoint can be written."""
+        self._check_rate()
         fit.before(self.datamodule, self.checkpoint)
 
     def after_fit(self) -> None:
@@ -258,11 +267,19 @@ class MICLI(LightningCLI):
 
     def before_test(self) -> None:
         """Load the weights to test."""
+        self._check_rate()
         test.before(self.model, self.datamodule, self.checkpoint)
 
     def after_test(self) -> None:
         """Say how the classifier did."""
         fit.tell(self.model, self.checkpoint)
+
+    def _check_rate(self) -> None:
+        """Refuse a sample rate that was given to a classifier beside the data's, which is the one that it gets."""
+        given = self.config[str(self.subcommand)].get("model.init_args.sample_rate")
+        rate = _rate_of(self.datamodule)
+        if rate is not None and given not in (None, rate):
+            raise InputError(f"the sample rate of the data, {rate}, or none", given, "model.sample_rate")
 
     def before_invert(self) -> None:
         """Refuse what no attack can do."""
@@ -271,6 +288,11 @@ class MICLI(LightningCLI):
     def after_invert(self) -> None:
         """Say what was found and where it lies."""
         invert.after(self.trainer, self.model, quiet=self.quiet)
+
+
+def _rate_of(data: PersonDataModule) -> int | None:
+    """Sample rate of data that are sound: classifiers of speech take it from there."""
+    return data.modality.sample_rate
 
 
 def run_logger(save_dir: str, name: str, version: str | None = None) -> dict[str, Any]:

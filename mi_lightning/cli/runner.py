@@ -14,6 +14,7 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from mi_lightning.cli.config import find_config
+from mi_lightning.cli.imports import imported, imported_of
 from mi_lightning.cli.parser import MICLI, run_logger
 from mi_lightning.commands.base import Attacked
 from mi_lightning.commands.sweep.grid import change
@@ -100,10 +101,14 @@ class ConfigReader(MICLI):
     ) -> dict[str, Any]:
         """Complete a configuration (:meth:`CommandLine.complete`)."""
         if isinstance(config, Mapping):
-            parsed = self.parser.parse_object({"subcommand": command, command: copy.deepcopy(dict(config))})
-        else:
-            paths = [str(find_config(name)) for name in config]
-            parsed = self._parsed(self.parser, [command, *_flags(paths)])
+            with imported_of(config):
+                parsed = self.parser.parse_object({"subcommand": command, command: copy.deepcopy(dict(config))})
+                return self._completed(command, parsed, check=check)
+        with imported([command, *_flags([str(find_config(name)) for name in config])]) as arguments:
+            return self._completed(command, self._parsed(self.parser, arguments), check=check)
+
+    def _completed(self, command: str, parsed: Namespace, *, check: bool) -> dict[str, Any]:
+        """The plain content of what was parsed, after its parts were made if that is wanted."""
         if check:
             self._make(parsed)
         found: dict[str, Any] = parsed.clone(with_meta=False).as_dict()[command]

@@ -12,6 +12,7 @@ COMMANDS = {
     "report": "Write one self-contained HTML page about runs that are finished.",
     "verify": "Check that every file of a run or an audit is as it was written, and compute its figures anew.",
     "study": "Write one offline page that asks people whom they recognise in the reconstructions of runs.",
+    "doctor": "Print what is installed here and what it can do, for a report of a fault.",
 }
 
 #: What the help of a command says below its first line.
@@ -43,6 +44,7 @@ recognisable the reconstructions are (audit, report). For models that you own or
   mi-lightning invert --config target/att_softmax.yaml --config attack/mi_face.yaml    attack it
   mi-lightning verify lightning_logs/audit                 are its files and figures as they were written?
   mi-lightning study lightning_logs/audit                  a page that asks people whom they recognise
+  mi-lightning fit --import mynet --config mine.yaml       a class of your own, of mynet.py beside it
   mi-lightning invert --help                               every flag of a command
   mi-lightning invert --config FILE --print_config         the whole configuration, to edit and to keep
 

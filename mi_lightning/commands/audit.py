@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from mi_lightning.commands.base import Runner, console
+from mi_lightning.commands.base import Runner, console, headed
 from mi_lightning.commands.controls import checked_controls, run_controls
 from mi_lightning.commands.finished import invert_once
 from mi_lightning.commands.fit import checkpoints_of, completed, fit_missing
@@ -91,7 +91,7 @@ def audit(
     fit_missing(checkpoints, runner, refit=refit)
     runs = []
     for pair in planned:
-        screen.print(f"[bold]invert[/] {' + '.join(pair.configs)}")
+        screen.print(headed("invert", " + ".join(pair.configs)))
         run, reused = invert_once(runner, pair.configs, save_dir=folder, name=pair.name, changes=changes)
         if reused:
             screen.print(f"  {run} is finished already")
@@ -115,19 +115,18 @@ def audit(
 def tell(document: Mapping[str, Any]) -> None:
     """Print what an audit found: one sentence, and what each attack rests on."""
     screen = console()
-    screen.print(f"\n{document['headline']['sentence']}", style="bold", markup=False)
+    screen.print(f"\n{document['headline']['sentence']}", style="bold")
     for run in document["runs"]:
         best = run["best_control"]
         beside = "" if best is None else f"; best control ({best['name'].replace('_', ' ')}) {best['recognised']:.1%}"
         low, high = run["recognised_low"], run["recognised_high"]
         if run["recognised"] is None:
-            screen.print(f"{run['name']}: not measured ({run['refused']})", markup=False)
+            screen.print(f"{run['name']}: not measured ({run['refused']})")
             continue
         screen.print(
             f"{run['name']}: recognised {run['recognised']:.1%} ({low:.1%} to {high:.1%}); ceiling "
             f"{show(run['ceiling'], 'share')}, chance {show(run['chance'], 'share')}{beside}; fools the model only "
             f"{show(run['fools_model_only'], 'share')}",
-            markup=False,
         )
 
 

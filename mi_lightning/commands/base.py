@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
+from rich.text import Text
 
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.targets.base import Target
@@ -84,5 +85,18 @@ class Runner(Protocol):
 
 
 def console() -> Console:
-    """Return the screen, as every command writes to it."""
-    return Console(highlight=False, soft_wrap=True)
+    """Return the screen, as every command writes to it.
+
+    Paths, names and titles are never markup: what looks like a style or an emoji is printed as it is.
+    """
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def headed(word: str, text: str, style: str = "bold") -> Text:
+    """Return a line that begins with a word in a style, for the screen.
+
+    Example:
+        >>> headed("fit", "[b]").plain
+        'fit [b]'
+    """
+    return Text.assemble((word, style), " ", text)

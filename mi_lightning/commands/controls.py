@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from mi_lightning.classifiers.loading import load_classifier
 from mi_lightning.classifiers.untrained import untrained_copy
-from mi_lightning.commands.base import Runner, console
+from mi_lightning.commands.base import Runner, console, headed
 from mi_lightning.commands.finished import invert_once
 from mi_lightning.commands.fit import differing_keys, what_was_fitted
 from mi_lightning.commands.sweep.grid import leaves
@@ -114,7 +112,7 @@ def run_controls(
         if control == "untrained":
             public = uses_public_knowledge(read_results(run).data["attack"])
             told = "prior_alone" if public else "untrained"
-        console().print(f"[bold]control[/] {name}: {told.replace('_', ' ')}")
+        console().print(headed("control", f"{name}: {told.replace('_', ' ')}"))
         try:
             attack = _attack(runner, name, configs, output / FOLDER)
             if told == "without_person":
@@ -123,7 +121,7 @@ def run_controls(
                 folders = (_untrained(runner, attack, told),)
             found.append(Control(told, folders))
         except MIError as error:  # the attack itself has run: its report names what is missing
-            console().print(f"  [yellow]could not be run[/]: {escape(str(error))}")
+            console().print(headed("  could not be run:", str(error), "yellow"))
             found.append(Control(told, reason=str(error)))
     return found
 

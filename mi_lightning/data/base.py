@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mi_lightning.audio.rate import SPEECH_RATE
 from mi_lightning.checkpoint import class_path
 from mi_lightning.errors import InputError
 
 Split = Literal["random", "first"]
+Part = Literal["train", "test"]
 Batch = tuple[Tensor, Tensor]
 Kind = Literal["picture", "sound", "other"]
 #: Names of the dimensions of a sample of each kind, without the batch; of other kinds nothing is known.
@@ -24,7 +27,6 @@ AXES: dict[Kind, tuple[str, ...]] = {
     "sound": ("channel", "time"),
     "other": (),
 }
-SPEECH_RATE = 16000  # Hz, of speech corpora and of what recognises speakers, where nothing says another rate
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def split_per_person(y: Tensor, test_per_person: int, split: Split, seed: int) -
 
 
 class PersonDataModule(LightningDataModule, ABC):
-    """Samples of people held in memory: one class per person.
+    """Samples of people: one class per person.
 
     The shape, the range and the names are known before `setup`, so that a classifier can be built from them.
 
@@ -261,6 +263,16 @@ class PersonDataModule(LightningDataModule, ABC):
             (self.train_x, self.train_y), (self.test_x, self.test_y) = self.load()
             self._ready = True
 
+    def samples(self, part: Part) -> Dataset[Batch]:
+        """Give the training or the test samples as a data set that batches are taken from."""
+        return SampleSet(getattr(self, f"{part}_x"), getattr(self, f"{part}_y"))
+
+    def with_samples(self, train: Batch, test: Batch) -> Self:
+        """Copy the data with other samples: those to train and those to test, each with their labels."""
+        other = copy.copy(self)
+        (other.train_x, other.train_y), (other.test_x, other.test_y) = train, test
+        return other
+
     @property
     def is_ready(self) -> bool:
         """Whether the samples are read."""
@@ -281,7 +293,7 @@ class PersonDataModule(LightningDataModule, ABC):
         # not the global random state: the order must not depend on what was drawn elsewhere before
         generator = torch.Generator().manual_seed(self.order_seed)
         return DataLoader(
-            SampleSet(self.train_x, self.train_y),
+            self.samples("train"),
             batch_size=self.batch_size,
             shuffle=True,
             generator=generator,
@@ -290,7 +302,7 @@ class PersonDataModule(LightningDataModule, ABC):
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Test batches in the order of the files; big ones, since no gradient is kept."""
-        return DataLoader(SampleSet(self.test_x, self.test_y), batch_size=256, collate_fn=as_it_is)
+        return DataLoader(self.samples("test"), batch_size=256, collate_fn=as_it_is)
 
     def describe(self) -> dict[str, Any]:
         """Say which data these are, in plain values: it goes into checkpoints and results."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,9 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mi_lightning.checkpoint import class_path
-from mi_lightning.data.base import Batch, Modality, PersonDataModule
+from mi_lightning.data.base import Batch, Modality, Part, PersonDataModule
 from mi_lightning.data.speech.base import SpeakerDataModule
-from mi_lightning.data.speech.cache import Part
 from mi_lightning.data.speech.chunks import Segment
 from mi_lightning.errors import InputError
 
@@ -253,9 +251,9 @@ def _check_enough(data: PersonDataModule, label: int, pieces: int, among: Sequen
 
 def _without(data: PersonDataModule, others: PersonDataModule | None, shares: _Shares, seed: int) -> PersonDataModule:
     """Copy data whose samples lie in memory, with other samples."""
-    inner = copy.copy(data)
     for label, among in shares.own.items():
         _check_enough(data, label, int((data.train_y == label).sum()), among)
+    dealt_out: list[Batch] = []
     for part in _PARTS:
         sources = [(data, shares.own)] if others is None else [(data, shares.own), (others, shares.others)]
         x, y = [], []
@@ -263,9 +261,8 @@ def _without(data: PersonDataModule, others: PersonDataModule | None, shares: _S
             dealt = _dealt(getattr(source, f"{part}_y"), dealt_among, seed)
             x.append(getattr(source, f"{part}_x")[dealt >= 0])
             y.append(dealt[dealt >= 0])
-        setattr(inner, f"{part}_x", torch.cat(x))
-        setattr(inner, f"{part}_y", torch.cat(y))
-    return inner
+        dealt_out.append((torch.cat(x), torch.cat(y)))
+    return data.with_samples(*dealt_out)
 
 
 def _without_speakers(

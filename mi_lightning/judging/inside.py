@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -9,38 +12,65 @@ from torchmetrics import Metric
 
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.errors import InputError
+from mi_lightning.nn.frozen import evaluation_mode
+from mi_lightning.nn.pictures import fit_pictures, is_picture
 
-_BATCH = 128  # images in a forward pass: a convolutional evaluator holds some 100 kB of activations for each
+_BATCH = 128  # images in a forward pass: a convolutional evaluator holds some 100 kB of activations for each, ...
+_VALUES = 2**21  # ... and more for larger ones: values in all images of a pass
 
 
 @torch.no_grad()
-def features_and_logits(evaluator: Classifier, x: Tensor, *, batch_size: int = _BATCH) -> tuple[Tensor, Tensor]:
+def features_and_logits(
+    evaluator: Classifier,
+    x: Tensor,
+    *,
+    value_range: tuple[float, float] | None = None,
+    batch_size: int | None = None,
+) -> tuple[Tensor, Tensor]:
     """Features and logits of all samples by one pass through the evaluator, in evaluation mode and without gradients.
 
+    Pictures of another size, number of channels or range than the evaluator's are brought to it
+    (:func:`~mi_lightning.nn.pictures.fit_pictures`).
+
     Args:
-        evaluator: Classifier on any device; its mode is left as it was.
+        evaluator: Classifier on any device; the mode of each of its parts is left as it was.
         x: Samples ``(N, *input_shape)``, N >= 1, on any device.
-        batch_size: Samples in a forward pass.
+        value_range: Least and greatest value of a sample; the evaluator's if None.
+        batch_size: Samples in a forward pass; chosen by their size if None.
 
     Returns:
         Features ``(N, F)`` and logits ``(N, C)``, float32, on the CPU.
 
     Raises:
-        InputError: If the samples have another shape than the evaluator's input, or there are none.
+        InputError: If the samples have another shape than the evaluator's input and are no pictures, or there are none.
     """
-    if x.shape[1:] != evaluator.input_shape or not len(x):
+    if not takes(evaluator, x.shape[1:]) or not len(x):
         raise InputError(f"one or more samples of shape {evaluator.input_shape} for the evaluator", tuple(x.shape))
     weight = next(evaluator.parameters())
-    training = evaluator.training
-    evaluator.eval()
-    try:
-        parts = []
-        for chunk in x.split(batch_size):
-            features = evaluator.features(chunk.to(device=weight.device, dtype=weight.dtype))
+    parts = []
+    largest = max(x[0].numel(), math.prod(evaluator.input_shape))
+    size = batch_size or max(1, min(_BATCH, _VALUES // largest))
+    with evaluation_mode(evaluator):
+        for chunk in x.split(size):
+            given = fit_pictures(
+                chunk.to(device=weight.device, dtype=weight.dtype),
+                evaluator.input_shape,
+                value_range=value_range,
+                wanted_range=evaluator.input_range,
+            )
+            features = evaluator.features(given)
             parts.append((features.flatten(1).float().cpu(), evaluator.head(features).float().cpu()))
-    finally:
-        evaluator.train(training)
     return torch.cat([features for features, _ in parts]), torch.cat([logits for _, logits in parts])
+
+
+def takes(evaluator: Classifier, shape: Sequence[int]) -> bool:
+    """Whether an evaluator can be asked about samples of a shape: its own, or that of any pictures if it takes some.
+
+    Args:
+        evaluator: The evaluator.
+        shape: Shape of a sample, without the batch.
+    """
+    return tuple(shape) == evaluator.input_shape or (is_picture(shape) and is_picture(evaluator.input_shape))
 
 
 def top_k_hits(logits: Tensor, label: Tensor, k: int) -> Tensor:

@@ -16,15 +16,17 @@ from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.judging import likeness
-from mi_lightning.judging.inside import features_and_logits, nearest_person, person_means, top_k_hits
+from mi_lightning.judging.inside import features_and_logits, nearest_person, person_means, takes, top_k_hits
 from mi_lightning.judging.judgement import Judgement, best_rows, summarise
 from mi_lightning.judging.outside import OutsideJudge, UnfitRecogniserError
 from mi_lightning.judging.verdicts import verdicts_of
+from mi_lightning.nn.pictures import is_picture
 from mi_lightning.recognisers import Recogniser
 
 _NOBODY = "no recogniser was asked"
 
-_PAIRS = 128  # pairs of images compared at once: the intermediate images of SSIM stay within some 50 MB
+_PAIRS = 128  # pairs of images compared at once, ...
+_VALUES = 2**21  # ... fewer of larger ones: the intermediate images of SSIM stay within some 100 MB
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,6 @@ class _Scores:
     per_row: dict[str, Tensor]
     guess: Tensor | None
     best_match: Tensor | None
-
-    def part(self, rows: slice) -> dict[str, Tensor]:
-        return {name: value[rows] for name, value in self.per_row.items()}
 
 
 class Judge:
@@ -50,6 +49,9 @@ class Judge:
         references: Data that the target was trained on; only the evaluator's verdict without it.
         recogniser: Outside judge, trained on other people; asked where there are references.
         recogniser_missing: Why there is none.
+        input_shape: Shape of what is judged; that of the references if None, of the evaluator's inputs without them.
+            Pictures are brought to the evaluator's size, channels and range.
+        input_range: Its least and greatest value, likewise.
         seed: Seed of the noise images and of the shuffled labels.
 
     Raises:
@@ -68,13 +70,15 @@ class Judge:
         *,
         recogniser: Recogniser | None = None,
         recogniser_missing: str | None = None,
+        input_shape: tuple[int, ...] | None = None,
+        input_range: tuple[float, float] | None = None,
         seed: int = 0,
     ) -> None:
-        known = evaluator if evaluator is not None else references
+        known = evaluator if references is None else references
         if known is None:
             raise InputError("an evaluator or reference data to judge by", None, "references")
         if evaluator is not None and references is not None:
-            if evaluator.input_shape != references.input_shape:
+            if not takes(evaluator, references.input_shape):
                 expected = f"an evaluator of inputs {references.input_shape}"
                 raise InputError(expected, evaluator.input_shape, "evaluator")
             if evaluator.class_names != references.class_names:
@@ -86,8 +90,8 @@ class Judge:
         self.evaluator = evaluator
         self.references = references
         self.seed = seed
-        self.input_shape: tuple[int, ...] = tuple(known.input_shape)
-        self.input_range: tuple[float, float] = known.input_range
+        self.input_shape: tuple[int, ...] = tuple(input_shape or known.input_shape)
+        self.input_range: tuple[float, float] = input_range or known.input_range
         self.class_names: tuple[str, ...] = tuple(known.class_names)
         self.num_classes: int = known.num_classes
         self.measures = likeness.defined_for(self.likeness, self.input_shape)
@@ -128,7 +132,11 @@ class Judge:
         if self.evaluator is None:  # callers ask only where there is one
             raise InputError("an evaluator", None, "evaluator")
         x, y = self._photographs
-        return person_means(features_and_logits(self.evaluator, x)[0], y, self.num_classes)
+        return person_means(self._seen_by(self.evaluator, x)[0], y, self.num_classes)
+
+    def _seen_by(self, evaluator: Classifier, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and logits of samples in the input range."""
+        return features_and_logits(evaluator, x, value_range=self.input_range)
 
     @cached_property
     def _description(self) -> dict[str, Any]:
@@ -139,6 +147,10 @@ class Judge:
                 "weights_sha256": weights_digest(self.evaluator),
                 "test_accuracy": self.evaluator.training_info.get("test_accuracy"),
             }
+            own = {"shape": list(self.evaluator.input_shape), "range": list(self.evaluator.input_range)}
+            given = {"shape": list(self.input_shape), "range": list(self.input_range)}
+            if own != given and is_picture(self.input_shape):
+                evaluator["fed"] = {"from": given, "to": own}
         return {"evaluator": evaluator, "data": None if self.references is None else self.references.describe()}
 
     def describe(self) -> dict[str, Any]:
@@ -163,13 +175,14 @@ class Judge:
         chosen = best_rows(result)
         # nobody is recognised in what holds no numbers, also where it was made silence of to be heard
         broken = ~result.reconstruction.flatten(1).isfinite().all(1)
-        seen = seen.masked_fill(broken.reshape(-1, *[1] * (seen.ndim - 1)), torch.nan)
+        if bool(broken.any()):
+            seen = seen.masked_fill(broken.reshape(-1, *[1] * (seen.ndim - 1)), torch.nan)
         told: dict[str, Any] = {"recogniser": None, "recogniser_missing": self.missing}
         added: dict[str, Any] = {}
         per_row = dict(judgement.per_row)
         if self.outside is not None:
             try:
-                opinion = self.outside.ask(seen[chosen], result.label[chosen])
+                opinion = self.outside.ask(_select(seen, chosen), result.label[chosen])
                 length = seen.shape[-1]
                 guess = torch.full((len(result),), -1)
                 guess[chosen] = opinion.guess
@@ -215,29 +228,20 @@ class Judge:
         chosen = best_rows(result)
         label = result.label[chosen]
         seen = likeness.into_range(result.reconstruction.float(), self.input_range)
-        images, labels = [seen], [result.label]
-        sections = {"rows": len(result)}
-        controls = self._controls(seen[chosen], label)
-        for name, image, of in controls:
-            images.append(image)
-            labels.append(of)
-            sections[name] = len(of)
-        scores = self._score(torch.cat(images), torch.cat(labels))
-        parts, start = {}, 0
-        for name, length in sections.items():
-            parts[name] = scores.part(slice(start, start + length))
-            start += length
-        rows = len(result)
-        per_row = {"confidence": result.confidence.float()} | parts.pop("rows")
-        best_match = None if scores.best_match is None else scores.best_match[:rows]
+        controls = self._controls(_select(seen, chosen), label)
+        scores = self._score(seen, result.label)
+        # one after the other: all of them together would be several times what was found
+        parts = {name: self._score(image, of).per_row for name, image, of in controls}
+        per_row = {"confidence": result.confidence.float()} | scores.per_row
+        best_match = scores.best_match
         judgement = Judgement(
             per_row=per_row,
             summary=summarise({name: value[chosen] for name, value in per_row.items()}),
             controls={name: summarise(part) for name, part in parts.items()},
             chance=self._chance(),
-            evaluator_guess=None if scores.guess is None else scores.guess[:rows],
+            evaluator_guess=scores.guess,
             best_match=best_match,
-            reference_mean=None if self.references is None else self._image_means[result.label],
+            reference_mean=None if self.references is None else _select(self._image_means, result.label),
             reference_best=None if best_match is None else self._photographs[0][best_match],
             class_names=self.class_names,
             description=self.describe(),
@@ -296,7 +300,7 @@ class Judge:
         per_row: dict[str, Tensor] = {}
         guess = best_match = None
         if self.evaluator is not None:
-            features, logits = features_and_logits(self.evaluator, images)
+            features, logits = self._seen_by(self.evaluator, images)
             guess = logits.argmax(1).masked_fill(~logits.isfinite().all(1), -1)
             per_row["evaluator_top1"] = top_k_hits(logits, label, 1)
             per_row["evaluator_top5"] = top_k_hits(logits, label, 5)
@@ -316,7 +320,8 @@ class Judge:
         """Every measure of likeness of each image to the original ``originals[which]``."""
         data_range = self.input_range[1] - self.input_range[0]
         parts: dict[str, list[Tensor]] = {name: [] for name in self.measures}
-        for x, index in zip(images.split(_PAIRS), which.split(_PAIRS), strict=True):
+        pairs = _pairs(images)
+        for x, index in zip(images.split(pairs), which.split(pairs), strict=True):
             y = originals[index]
             for name, part in parts.items():
                 part.append(likeness.MEASURES[name](x, y, data_range))
@@ -329,11 +334,22 @@ class Judge:
         album = self._albums[label]
         row, column = (album >= 0).nonzero(as_tuple=True)
         alike = torch.full(album.shape, -torch.inf)
-        for i, j in zip(row.split(_PAIRS), column.split(_PAIRS), strict=True):
+        pairs = _pairs(images)
+        for i, j in zip(row.split(pairs), column.split(pairs), strict=True):
             x, y = images[i], photographs[album[i, j]]
             value = likeness.ssim(x, y, data_range=data_range) if "ssim" in self.measures else -likeness.mse(x, y)
             alike[i, j] = value.nan_to_num(nan=-torch.inf)
         return album.gather(1, alike.argmax(1, keepdim=True))[:, 0]
+
+
+def _pairs(images: Tensor) -> int:
+    """Pairs of images, shape (R, *input_shape), that are compared at once."""
+    return max(1, min(_PAIRS, _VALUES // max(1, images.shape[1:].numel())))
+
+
+def _select(x: Tensor, index: Tensor) -> Tensor:
+    """``x[index]``, and not a copy where these are all of them in their order."""
+    return x if torch.equal(index, torch.arange(len(x))) else x[index]
 
 
 def _some(names: tuple[str, ...]) -> str:

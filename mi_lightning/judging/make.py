@@ -13,6 +13,7 @@ from mi_lightning.checkpoint import weights_digest
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.data.base import Kind, Modality, PersonDataModule, modality_of
 from mi_lightning.errors import InputError
+from mi_lightning.judging.inside import takes
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.judgement import Judgement
 from mi_lightning.judging.speech_judge import SpeechJudge
@@ -23,7 +24,14 @@ Attacked = Target | Classifier | None
 
 
 def _of_inputs(of: Judges) -> Judge:
-    return Judge(of.evaluator, of.references, recogniser=of.recogniser, recogniser_missing=of.missing)
+    return Judge(
+        of.evaluator,
+        of.references,
+        recogniser=of.recogniser,
+        recogniser_missing=of.missing,
+        input_shape=of.input_shape,
+        input_range=of.input_range,
+    )
 
 
 def _of_voices(of: Judges) -> Judge:
@@ -39,7 +47,11 @@ def _of_voices(of: Judges) -> Judge:
 
 @dataclass(frozen=True)
 class Judges:
-    """What a judge is made of: evaluator, references, recogniser or why there is none, what was attacked, vocoder."""
+    """What a judge is made of.
+
+    Evaluator, references, recogniser or why there is none, what was attacked, vocoder; shape and range of what is
+    judged where there are no references, as far as they are known.
+    """
 
     evaluator: Classifier | None
     references: PersonDataModule | None
@@ -47,6 +59,8 @@ class Judges:
     missing: str | None
     attacked: Attacked = None
     vocoder: nn.Module | None = None
+    input_shape: tuple[int, ...] | None = None
+    input_range: tuple[float, float] | None = None
 
 
 #: Who judges inputs of each kind; a judge's class says by which measures of likeness (`Judge.likeness`).
@@ -126,17 +140,20 @@ def make_judge(
     if evaluator is not None:
         refuse_relative(evaluator, target.fingerprint(), "evaluator_ckpt", name=evaluator_name)
         _same_people(target, evaluator, "evaluator_ckpt")
+        _same_rate(target, getattr(evaluator, "sample_rate", None), "evaluator_ckpt")
         same_split(trained, evaluator.training_info.get("data"), "evaluator_ckpt")
     if datamodule is not None:
         datamodule.prepare_data()
         datamodule.setup("fit")
         _same_people(target, datamodule, "data")
+        _same_rate(target, datamodule.modality.sample_rate, "data.sample_rate")
         same_split(trained, datamodule.describe(), "data")
     attacked = target if open_classifier is None else open_classifier
     kind = _modality(datamodule, target).kind
     chosen, missing = (None, None) if datamodule is None else choose_recogniser(recogniser, kind)
     try:
-        return JUDGES[kind](Judges(evaluator, datamodule, chosen, missing, attacked, vocoder))
+        shape, value_range = target.input_shape, target.input_range
+        return JUDGES[kind](Judges(evaluator, datamodule, chosen, missing, attacked, vocoder, shape, value_range))
     except InputError as error:  # the judge knows its own arguments, the caller these
         field = {"evaluator": "evaluator_ckpt", "references": "data"}.get(error.field, error.field)
         raise InputError(error.expected, error.got, field) from error
@@ -201,7 +218,8 @@ def judge(
         raise InputError("references or an evaluator to judge by", None, "references")
     kind = _modality(references, by).kind
     chosen, missing = (None, None) if references is None else choose_recogniser(recogniser, kind)
-    return JUDGES[kind](Judges(evaluator, references, chosen, missing)).judge(result)
+    shape = None if references is not None or kind != "picture" else tuple(result.reconstruction.shape[1:])
+    return JUDGES[kind](Judges(evaluator, references, chosen, missing, input_shape=shape)).judge(result)
 
 
 def _modality(datamodule: PersonDataModule | None, known: Target | Classifier | PersonDataModule) -> Modality:
@@ -211,9 +229,16 @@ def _modality(datamodule: PersonDataModule | None, known: Target | Classifier | 
 
 def _same_people(target: Target, given: Classifier | PersonDataModule, field: str) -> None:
     """Refuse an evaluator or data of other inputs or other people than the target's."""
-    _same("input shape", tuple(target.input_shape), tuple(given.input_shape), field)
+    if not isinstance(given, Classifier) or not takes(given, target.input_shape):
+        _same("input shape", tuple(target.input_shape), tuple(given.input_shape), field)
     _same("number of classes", target.num_classes, given.num_classes, field)
     _same("people", tuple(target.class_names), tuple(given.class_names), field)
+
+
+def _same_rate(target: Target, rate: int | None, field: str) -> None:
+    """Refuse an evaluator or data at another sample rate than the target's, where both are known."""
+    if target.sample_rate is not None and rate is not None:
+        _same("sample rate (Hz)", target.sample_rate, rate, field)
 
 
 def same_split(trained: object, given: object, field: str, *, whose: str = "target's") -> None:

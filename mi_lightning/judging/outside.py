@@ -27,6 +27,8 @@ RATES: Mapping[str, float] = {"1_percent": 0.01, "0_1_percent": 0.001}  # of imp
 
 _PIECES = 5  # of each real recording, cut to the length of what is judged
 
+_VALUES = 2**25  # values in the samples that a recogniser is shown at a time
+
 _LEAST_RIGHT = 0.5  # of the real test samples that a recogniser has to name right to be believed
 
 Samples = Tensor | Sequence[Tensor]
@@ -88,8 +90,12 @@ class OutsideJudge:
     def _embed(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Vectors (N, E), and in which something was detected (N,)."""
         modality = self.references.modality
-        found = self.recogniser.embed(samples, value_range=modality.value_range, sample_rate=modality.sample_rate)
-        return found.vectors, found.detected
+        facts: dict[str, Any] = {"value_range": modality.value_range, "sample_rate": modality.sample_rate}
+        # a recogniser makes copies: of some at a time
+        at_once = max(1, _VALUES // max(1, samples[0].numel())) if len(samples) else 1
+        parts = [samples[first : first + at_once] for first in range(0, max(1, len(samples)), at_once)]
+        found = [self.recogniser.embed(part, **facts) for part in parts]
+        return torch.cat([part.vectors for part in found]), torch.cat([part.detected for part in found])
 
     @cached_property
     def _enrolled(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,6 +23,7 @@ from mi_lightning.judging.inside import nearest_person, person_means, top_k_hits
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.judgement import Judgement, best_rows, summarise
 from mi_lightning.judging.sex import infer_sex
+from mi_lightning.nn.frozen import evaluation_mode
 from mi_lightning.nn.vocoder import GriffinLimVocoder, same_loudness
 from mi_lightning.recognisers import Recogniser
 from mi_lightning.targets.base import Target
@@ -281,9 +282,5 @@ class SpeechJudge(Judge):
 def _whole(classifier: Classifier, function: Callable[[Tensor], Tensor], waves: Sequence[Tensor]) -> Tensor:
     """Apply a function of a classifier to whole waveforms (1, samples), one after the other, in evaluation mode."""
     weight = next(classifier.parameters())
-    training = classifier.training
-    classifier.eval()
-    try:
+    with evaluation_mode(classifier):
         return torch.cat([function(wave[None].to(weight)).float().cpu() for wave in waves])
-    finally:
-        classifier.train(training)

@@ -60,6 +60,7 @@ class Facts:
         accepted: Whether it would let the reconstruction in as the person, where 1% of impostors get in.
         inside: Whether the inside evaluator names the person.
         missing: Why no recogniser was asked.
+        same_answers: How many answers there were, if all of them were the same.
     """
 
     finite: bool
@@ -71,6 +72,7 @@ class Facts:
     accepted: bool | None = None
     inside: bool | None = None
     missing: str | None = None
+    same_answers: int | None = None
 
 
 def verdict_of(facts: Facts) -> Verdict:
@@ -115,11 +117,26 @@ def verdict_of(facts: Facts) -> Verdict:
 
 def _never_moved(facts: Facts) -> str:
     """Why nothing was better than the start."""
+    if facts.same_answers is not None and facts.same_answers > 1:
+        return no_difference(facts.same_answers)
     if facts.stop_reason in _CUT_SHORT:
         return f"{_CUT_SHORT[facts.stop_reason]} before anything was better than the start"
     if facts.confidence >= SURE:
         return "the target was sure before the first step: a saturated softmax leaves nothing to descend"
     return "nothing was better than the start: a vanished gradient, or answers that do not change"
+
+
+def no_difference(answers: int) -> str:
+    """Say of an attack by queries why it could not find anything.
+
+    Args:
+        answers: How many it got.
+
+    Example:
+        >>> no_difference(2570)
+        'all 2,570 answers were the same: the attack saw no difference to follow'
+    """
+    return f"all {answers:,} answers were the same: the attack saw no difference to follow"
 
 
 def verdicts_of(result: InversionResult, per_row: Mapping[str, Tensor], missing: str | None) -> tuple[Verdict, ...]:
@@ -153,6 +170,7 @@ def verdicts_of(result: InversionResult, per_row: Mapping[str, Tensor], missing:
             accepted=flag("accepted_at_1_percent", row),
             inside=flag("evaluator_top1", row),
             missing=missing,
+            same_answers=int(result.queries[row]) if bool(result.same_answers[row]) else None,
         )
         found.append(verdict_of(facts))
     return tuple(found)

@@ -13,12 +13,13 @@ from torch import nn
 
 from mi_lightning.attacks.attack import Attack, describe_part
 from mi_lightning.attacks.findings import Report
+from mi_lightning.attacks.in_parts import InParts
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.attacks.stopping import StopRule
-from mi_lightning.attacks.wrappers import Runs
 from mi_lightning.errors import InputError
 from mi_lightning.lightning.callbacks.base import InversionCallback, callbacks_of
+from mi_lightning.lightning.estimate import Estimate, estimate_of
 from mi_lightning.lightning.strategies import gather_rows
 from mi_lightning.lightning.target import Access, open_target
 from mi_lightning.targets.base import Target, TargetError
@@ -39,7 +40,8 @@ class Inversion(LightningModule):
         defenses: What stands in front of the target, the first one next to it.
         query_budget: Inputs that each row may ask for; an iteration that would take more is not begun, and the row
             stops with what it has. No limit if None.
-        labels: People to reconstruct: "all", indices, names, ranges such as "0-9", or a list of these.
+        labels: People to reconstruct: "all", indices, names, ranges such as "0-9", with commas between them; or a list,
+            where an integer is an index and a quoted text a name that is never split.
         **attack: Arguments of :class:`~mi_lightning.attacks.attack.Attack`.
 
     Attributes:
@@ -47,9 +49,11 @@ class Inversion(LightningModule):
         engine: What does it, while the attack runs.
         result: What was found, after the attack.
         failure: What the target failed by; what was found until then is kept.
+        estimate: What it will take, where a progress bar says so.
     """
 
-    engine: Runs
+    engine: InParts
+    estimate: Estimate | None = None
 
     def __init__(
         self,
@@ -59,7 +63,7 @@ class Inversion(LightningModule):
         access: Access = "white_box",
         defenses: list[Defense] | None = None,
         query_budget: int | None = None,
-        labels: str | int | list[int | str] = "all",
+        labels: str | int | list[str | int] = "all",
         **attack: Any,
     ) -> None:
         """Check the numbers; files are opened when the attack starts."""
@@ -130,7 +134,7 @@ class Inversion(LightningModule):
         parts = [describe_part(each) for each in callbacks if isinstance(each, StopRule | Projection)]
         return {**self.attack.describe(), "callbacks": parts, "query_budget": self.query_budget}
 
-    def build(self, callbacks: Iterable[object]) -> Runs:
+    def build(self, callbacks: Iterable[object]) -> InParts:
         """Put the engine together, with the stop rules and projections among the trainer's callbacks."""
         parts = [each for each in callbacks if isinstance(each, StopRule | Projection)]
         return self.attack.engine(self.target, parts)
@@ -154,6 +158,10 @@ class Inversion(LightningModule):
         self.engine = self.build(callbacks_of(self.trainer))
         self.problem = self.engine.core.problem  # so that Lightning brings its parts to the device
         self.problem.device = self.trainer.strategy.root_device
+        self.problem.to(self.problem.device)  # Lightning would bring it there too late to measure what a row takes
+        # only for who looks at it: a short attack should not wait
+        shown = self.trainer.progress_bar_callback is not None
+        self.estimate = estimate_of(self, self.engine, own) if shown and len(own) else None
         self.target.restart(self.query_budget)
         self.engine.stop_requested = self._stop_requested
         self.engine.start(own)
@@ -161,7 +169,7 @@ class Inversion(LightningModule):
     def train_dataloader(self) -> Iterable[int]:
         """One number per report: the iterations are the data."""
         reports = math.ceil(self.attack.max_iterations / self.attack.report_every)
-        return range(reports * self.engine.parts)
+        return range(reports * self.engine.most_parts)  # where memory runs short there are more parts
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make the optimizer that counts for Lightning."""
@@ -172,7 +180,12 @@ class Inversion(LightningModule):
         self._callbacks = [c for c in callbacks_of(self.trainer) if isinstance(c, InversionCallback)]
         for callback in self._callbacks:
             callback.on_inversion_start(self.trainer, self)
+        self.engine.on_finished = self._end_part
         self._reports: Iterator[Report] = self.engine.run(report_every=self.attack.report_every)
+
+    def _end_part(self, number: int, found: InversionResult) -> None:
+        for callback in self._callbacks:
+            callback.on_part_end(self.trainer, self, number, found)
 
     def on_train_batch_start(self, batch: int, batch_idx: int) -> int | None:
         """End the epoch when no row is left."""

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Literal
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 from mi_lightning.attacks.projections.vocoder import Vocoder
 from mi_lightning.attacks.result import InversionResult
@@ -30,6 +31,8 @@ from mi_lightning.recognisers import Recogniser
 from mi_lightning.targets.white_box import WhiteBox
 
 strategies.register()
+
+_PRECISIONS = ("32-true", "64-true")
 
 
 class InversionTrainer(Trainer):
@@ -86,9 +89,12 @@ class InversionTrainer(Trainer):
             MIError: If a checkpoint or the recogniser cannot be used or the output folder cannot be written.
             TargetError: If the target failed; ``model.result`` and the run folder hold what was found until then.
         """
+        self.check_flags()
         model.stop_requested = False
         if datamodule is not None:
             model.adopt_names(datamodule.class_names)
+        if datamodule is not None and model.target.sample_rate is None:
+            model.target.sample_rate = datamodule.modality.sample_rate  # where the target does not say it
         model.preflight(callbacks_of(self))  # before any file is written
         self._check_devices(model)  # before any process is started
         self.judge = self._make_judge(model, datamodule, evaluator_ckpt, recogniser)
@@ -97,8 +103,7 @@ class InversionTrainer(Trainer):
             check_evaluator(self.judge.evaluator, datamodule, name=evaluator_ckpt or "")
         if self.log_dir is not None and self.is_global_zero:
             ensure_writable(Path(self.log_dir), "default_root_dir")
-        self.fit_loop.max_epochs = 1  # the iterations of the attack are one pass over its blocks
-        with stop_on_interrupt(model), warnings.catch_warnings():
+        with self._loop_of_its_own(), stop_on_interrupt(model), warnings.catch_warnings():
             # the classifier is frozen and in evaluation mode on purpose
             warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode")
             self.fit(model)
@@ -107,6 +112,42 @@ class InversionTrainer(Trainer):
         if not model.has_result:
             raise MIError("the attack ended before its first iteration, by a limit of the trainer (--trainer.max_time)")
         return model.result
+
+    def check_flags(self) -> None:
+        """Refuse flags of the trainer that mean nothing to an attack, or would spoil it.
+
+        Raises:
+            InputError: If numbers are to be short (candidates move by less than 16 bits can tell apart), gradients are
+                to be clipped or gathered over batches (an attack has a filter for the one, and no batches), or a
+                strategy cuts the model into pieces.
+        """
+        if self.precision not in _PRECISIONS:
+            expected = "precision 32-true or 64-true for an attack, whose steps 16 bits cannot tell apart"
+            raise InputError(expected, self.precision, field="precision")
+        if self.gradient_clip_val:
+            expected = "no gradient_clip_val for an attack, whose gradient_filter acts on gradients"
+            raise InputError(expected, self.gradient_clip_val, field="gradient_clip_val")
+        if self.accumulate_grad_batches != 1:
+            got = self.accumulate_grad_batches
+            raise InputError("accumulate_grad_batches 1 for an attack", got, field="accumulate_grad_batches")
+        if isinstance(self.strategy, DeepSpeedStrategy | FSDPStrategy | ModelParallelStrategy):
+            expected = "strategy auto or row_shard for an attack, which needs the whole model on each device"
+            raise InputError(expected, type(self.strategy).__name__, field="strategy")
+
+    @contextmanager
+    def _loop_of_its_own(self) -> Iterator[None]:
+        """Let an attack count its epochs and steps for itself: a fit before it has counted, and one after it will."""
+        fits = self.fit_loop
+        steps = {"min_steps": fits.min_steps, "max_steps": fits.max_steps}
+        # the iterations of the attack are one pass over its reports
+        self.fit_loop = type(fits)(self, min_epochs=None, max_epochs=1)
+        self.fit_loop.epoch_loop = type(fits.epoch_loop)(self, **steps)
+        self.should_stop = False
+        try:
+            yield
+        finally:
+            self.fit_loop = fits
+            self.should_stop = False
 
     def _make_judge(
         self, model: Inversion, datamodule: PersonDataModule | None, evaluator_ckpt: str | None, recogniser: Choice

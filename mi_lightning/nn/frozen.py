@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -78,6 +80,23 @@ class _PlainForward:
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.layer.weight, self.layer.bias)
+
+
+@contextmanager
+def evaluation_mode(module: object) -> Iterator[None]:
+    """Put each part of a module into evaluation mode in a ``with`` block, and back into its own mode afterwards.
+
+    Args:
+        module: A module; of anything else nothing is changed.
+    """
+    modes = [(part, part.training) for part in module.modules()] if isinstance(module, nn.Module) else []
+    try:
+        for part, _ in modes:
+            part.training = False
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def frozen_copy(module: nn.Module, *, rows: int = 40, pack: bool = True) -> nn.Module:

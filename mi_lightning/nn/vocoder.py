@@ -11,18 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from mi_lightning.audio.rate import Rated
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.extras import load_torchaudio
 
 
-class GriffinLimVocoder(nn.Module):
+class GriffinLimVocoder(Rated, nn.Module):
     """Amplitudes of a short-time spectrum, phases forgotten and found again [Griffin, Lim, IEEE TASSP 1984].
 
     On the mel scale the fine structure that mel bands do not resolve is forgotten, too.
 
     Args:
         scale: ``"mel"`` or ``"linear"`` frequencies.
-        sample_rate: Samples in a second.
+        sample_rate: Samples in a second; the target's if not given.
         n_fft: Samples of a window.
         hop: Samples between two windows.
         mels: Mel bands.
@@ -38,7 +39,7 @@ class GriffinLimVocoder(nn.Module):
         self,
         *,
         scale: Literal["mel", "linear"] = "mel",
-        sample_rate: int = 16000,
+        sample_rate: int | None = None,
         n_fft: int = 1024,
         hop: int = 256,
         mels: int = 80,
@@ -56,9 +57,14 @@ class GriffinLimVocoder(nn.Module):
             raise InputError(f"hop <= {n_fft // 2}, half of n_fft", hop, field="hop")
         if not 0 <= momentum < 1:
             raise InputError("momentum in [0, 1)", momentum, field="momentum")
-        self.scale, self.sample_rate, self.n_fft, self.hop = scale, sample_rate, n_fft, hop
+        self.scale, self.n_fft, self.hop = scale, n_fft, hop
+        self.start_rate(sample_rate)
         self.mels, self.iterations, self.momentum = mels, iterations, momentum
         self._bands: tuple[Tensor, Tensor] | None = None
+
+    def rate_changed(self) -> None:
+        """Forget the bands at another rate."""
+        self._bands = None
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -97,13 +103,13 @@ class GriffinLimVocoder(nn.Module):
         return to_mel.to(like), back.to(like)
 
 
-class VocosVocoder(nn.Module):
+class VocosVocoder(Rated, nn.Module):
     """The neural vocoder Vocos [Siuzdak, ICLR 2024]: mel spectrogram to waveform by one pass through a network.
 
     Args:
         weights: Folder with ``config.yaml`` and ``pytorch_model.bin``, or a name on the hub of Hugging Face, from where
             the package fetches it.
-        sample_rate: Samples in a second of what is passed through.
+        sample_rate: Samples in a second of what is passed through; the target's if not given.
         model_rate: Samples in a second that the network was trained for; waveforms are resampled on the way in and out.
 
     Raises:
@@ -115,14 +121,14 @@ class VocosVocoder(nn.Module):
     public: ClassVar[bool] = True
 
     def __init__(
-        self, *, weights: str = "charactr/vocos-mel-24khz", sample_rate: int = 16000, model_rate: int = 24000
+        self, *, weights: str = "charactr/vocos-mel-24khz", sample_rate: int | None = None, model_rate: int = 24000
     ) -> None:
         """Keep the arguments; nothing is loaded yet."""
         super().__init__()
-        for name, value in (("sample_rate", sample_rate), ("model_rate", model_rate)):
-            if value < 1:
-                raise InputError(f"{name} >= 1", value, field=name)
-        self.weights, self.sample_rate, self.model_rate = weights, sample_rate, model_rate
+        self.start_rate(sample_rate)
+        if model_rate < 1:
+            raise InputError("model_rate >= 1", model_rate, field="model_rate")
+        self.weights, self.model_rate = weights, model_rate
         self._network: Any = None
 
     def train(self, mode: bool = True) -> Self:

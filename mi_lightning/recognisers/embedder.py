@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +16,11 @@ from torch import Tensor, nn
 from mi_lightning.checkpoint import class_path, weights_digest
 from mi_lightning.errors import InputError
 from mi_lightning.extras import MissingPackageError
+from mi_lightning.imports import check_path
 from mi_lightning.io import one_line
+from mi_lightning.nn.frozen import evaluation_mode
 from mi_lightning.nn.onnx_file import OnnxFile
+from mi_lightning.nn.pictures import fit_pictures, is_picture
 from mi_lightning.recognisers.base import METRICS, Embeddings, Kind, Metric, MissingRecogniserError, Recogniser
 
 _log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class Embedder(Recogniser):
         kind: Kind of samples that it takes; any if None.
         metric: Distance between two vectors.
         input_range: Least and greatest value that the network expects; samples are brought to it. As they are if None.
+        input_shape: Channels, height and width of the pictures that the network takes; others are resized, grey and
+            colour are made of each other. As they are if None.
         preprocess: What is done to a batch (N, *input_shape) before the network sees it, such as cropping, or
             ``"package.module:name"`` of it.
         batch_size: Samples that the network takes at a time, at most.
@@ -55,6 +59,7 @@ class Embedder(Recogniser):
         kind: Kind | None = None,
         metric: Metric = "cosine",
         input_range: tuple[float, float] | None = None,
+        input_shape: Sequence[int] | None = None,
         preprocess: Function | str | None = None,
         batch_size: int = 64,
         name: str | None = None,
@@ -72,12 +77,17 @@ class Embedder(Recogniser):
             raise InputError("a kind of picture, sound, other", kind, "kind")
         if input_range is not None and not input_range[0] < input_range[1]:
             raise InputError("a least value below the greatest", input_range, "input_range")
+        if input_shape is not None and not is_picture(input_shape):
+            raise InputError(
+                "the shape of pictures (1 or 3 channels, height, width)", tuple(input_shape), "input_shape"
+            )
         if preprocess is not None and not callable(preprocess) and ":" not in preprocess:
             raise InputError("a function or package.module:name", repr(preprocess), "preprocess")
         if batch_size < 1:
             raise InputError("batch_size >= 1", batch_size, "batch_size")
         self.network, self.preprocess, self.input_range = network, preprocess, input_range
         self.kind, self.metric, self.batch_size = kind, metric, batch_size
+        self.input_shape = None if input_shape is None else tuple(int(side) for side in input_shape)
         self.name, self.trained_on = name or _name_of(network), trained_on
         self._digest = ""
 
@@ -102,6 +112,7 @@ class Embedder(Recogniser):
             "trained_on": self.trained_on,
             "metric": self.metric,
             "embedding_size": next(iter(sizes), None),
+            **({} if self.input_shape is None else {"input_shape": list(self.input_shape)}),
         }
 
     def embed(
@@ -131,7 +142,7 @@ class Embedder(Recogniser):
         for place, sample in enumerate(samples):
             by_shape.setdefault(sample.shape, []).append(place)
         found: dict[int, Tensor] = {}
-        with _asked(self._function):
+        with evaluation_mode(self._function):
             for places in by_shape.values():
                 for start in range(0, len(places), self.batch_size):
                     batch = places[start : start + self.batch_size]
@@ -153,6 +164,8 @@ class Embedder(Recogniser):
     def _vectors(self, samples: list[Tensor], value_range: tuple[float, float]) -> Tensor:
         """Ask about one batch."""
         x = torch.stack(samples)
+        if self.input_shape is not None:
+            x = fit_pictures(x, self.input_shape)
         if self.input_range is not None:
             (low, high), (least, most) = value_range, self.input_range
             x = least + (x - low) * ((most - least) / (high - low))
@@ -195,27 +208,19 @@ class Embedder(Recogniser):
         return {}
 
 
-@contextmanager
-def _asked(function: nn.Module | Function) -> Iterator[None]:
-    """Put each part of a module into evaluation mode, and back afterwards."""
-    modes = [(part, part.training) for part in function.modules()] if isinstance(function, nn.Module) else []
-    try:
-        for part, _ in modes:
-            part.training = False
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
 def _imported(path: str, field: str) -> Any:
     """Import ``package.module:name``, or what ``package.module:name()`` returns."""
     module, _, name = path.partition(":")
+    check_path(module, field)  # a configuration names it: whoever runs that has said which code may run
     try:
-        found = import_module(module)
+        found: Any = import_module(module)
         for part in name.removesuffix("()").split("."):
             found = getattr(found, part)
+        if inspect.isroutine(found) or inspect.isclass(found):
+            check_path(f"{found.__module__}.{found.__name__}", field)  # it may come from elsewhere: `module:os.system`
         made: Any = found() if name.endswith("()") and callable(found) else found
+    except InputError:
+        raise
     except Exception as error:
         raise InputError("package.module:name that can be imported", f"{path}: {one_line(error)}", field) from error
     if not callable(made) or inspect.isclass(made):

@@ -63,7 +63,16 @@ def draw_curves(
     Returns:
         An SVG file. The same numbers give the same bytes.
     """
-    with rc_context({"svg.hashsalt": "mi_lightning", "font.size": 9.5, "font.family": "sans-serif"}):
+    # parse_math: a dollar in a name is a dollar
+    style = rc_context(
+        {
+            "svg.hashsalt": "mi_lightning",
+            "font.size": 9.5,
+            "font.family": "sans-serif",
+            "text.parse_math": False,
+        }
+    )
+    with style:
         buffer = io.BytesIO()
         _figure(curves, axis_title, decides, marks, broken_below).savefig(
             buffer, format="svg", metadata={"Date": None, "Creator": None}

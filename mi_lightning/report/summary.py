@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 #: What a row says beside the numbers of judges.
 NOT_JUDGED = (
     *("label", "name", "restart", "best", "cost", "confidence", "iterations", "stop_reason", "queries", "seconds"),
-    *("evaluator_guess", "recogniser_guess", "verdict", "verdict_reason", "best_iteration"),
+    *("evaluator_guess", "recogniser_guess", "verdict", "verdict_reason", "best_iteration", "same_answers"),
 )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mi_lightning.report.columns import COLUMNS
 from mi_lightning.report.formats import show
@@ -33,7 +33,7 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
     media = next(media for media in MEDIA.values() if any(run.media is media for run in found))
     columns = [column for column in COLUMNS if column.key in media.terminal]
     table = Table(
-        caption=escape("\n".join([*_missing(found), media.caption])),  # "[judges]" is no style
+        caption=Text("\n".join([*_missing(found), media.caption]), style="table.caption"),  # "[judges]" is no style
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -50,7 +50,7 @@ def summary_table(runs: Sequence[str | Path], *, names: Sequence[str] | None = N
         values = [show(row["values"].get(column.key), column.kind) for column in columns]
         if row["kind"] != "control" and table.row_count:
             table.add_section()
-        table.add_row(escape(label), *values, style="bold" if row["kind"] == "run" else "dim")
+        table.add_row(Text(label), *values, style="bold" if row["kind"] == "run" else "dim")
     return table
 
 

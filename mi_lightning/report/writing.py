@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
-from mi_lightning.io import write_atomically
+from mi_lightning.io import Content, write_atomically
 from mi_lightning.judging.judgement import Judgement, best_rows
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.formats import csv_table, plain
@@ -91,7 +90,7 @@ def write_results(
     written = plain(data)
     if found := problem(written, RESULTS_SCHEMA):  # of the caller's making: target or attack of the wrong kind
         raise TypeError(f"results do not fit schema version {SCHEMA_VERSION}: {found}")
-    files = {
+    files: dict[str, Content] = {
         "per_label.csv": csv_table(written["per_label"], ("label", "name")).encode(),
         "reconstructions.npz": _npz(result, judgement, modality, timeline),
         **media(modality.kind).files(Found(result, judgement, chosen, modality)),
@@ -123,6 +122,8 @@ def _per_label(result: InversionResult, judgement: Judgement | None, chosen: Ten
         "stop_reason": list(result.stop_reason),
         "queries": result.queries.tolist(),
         "seconds": result.seconds.tolist(),
+        # said only where there is something to say
+        **({"same_answers": result.same_answers.tolist()} if bool(result.same_answers.any()) else {}),
         "best_iteration": [None if at < 0 else at for at in result.best_iteration.tolist()],
         "verdict": [verdicts[row].kind if verdicts and row in best else None for row in rows],
         "verdict_reason": [verdicts[row].reason if verdicts and row in best else None for row in rows],
@@ -145,18 +146,33 @@ def _summary(rows: Sequence[Mapping[str, Any]], judgement: Judgement | None, out
     }
 
 
+def write_part(path: str | Path, result: InversionResult) -> None:
+    """Write what one part of an attack has found while others still run: arrays as in ``reconstructions.npz``.
+
+    Args:
+        path: File to write.
+        result: What it found.
+
+    Raises:
+        MIError: If it cannot be written.
+    """
+    more = ("iterations", "queries", "best_iteration")
+    arrays: dict[str, NDArray[Any]] = {name: getattr(result, name).numpy() for name in (*ARRAYS, *more)}
+    arrays |= {name: np.array(getattr(result, name)) for name in ("name", "stop_reason")}
+    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+
 def _npz(
     result: InversionResult,
     judgement: Judgement | None,
     modality: Modality,
     timeline: tuple[Sequence[int], Sequence[NDArray[np.uint8]]] | None,
-) -> bytes:
+) -> Callable[[IO[bytes]], object]:
     """Arrays without Python objects, and the photographs that a report shows, so that it needs no data again."""
     arrays: dict[str, NDArray[Any]] = {name: getattr(result, name).numpy() for name in ARRAYS}
     if judgement is not None:
         arrays |= media(modality.kind).arrays(judgement, modality)
     if timeline is not None:
         arrays |= {"timeline_iteration": np.array(timeline[0]), "timeline": np.stack(timeline[1])}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+    # into the file, array by array: in memory it would be there twice
+    return lambda file: np.savez_compressed(file, allow_pickle=False, **arrays)

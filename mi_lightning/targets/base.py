@@ -50,8 +50,10 @@ class Target(nn.Module, ABC):
         why_no_gradient: Where there are no gradients, why, as the end of a sentence; empty where that goes without
             saying.
         price_per_query: What one input costs, in any currency; None where nothing is charged.
+        sample_rate: Samples in a second (Hz) of an input that is sound, where the target says it.
     """
 
+    sample_rate: int | None = None
     differentiable: bool
     price_per_query: float | None = None
     has_logits: bool = False
@@ -83,7 +85,7 @@ class Target(nn.Module, ABC):
     def look_like(self, target: Target) -> None:
         """Share the ledger of a target, and what is known of it."""
         self.ledger, self.max_batch, self.differentiable = target.ledger, target.max_batch, target.differentiable
-        self.price_per_query = target.price_per_query
+        self.price_per_query, self.sample_rate = target.price_per_query, target.sample_rate
         self.why_no_gradient = target.why_no_gradient
         facts = Facts(target.input_shape, target.num_classes, target.class_names, target.input_range)
         self.take_facts(facts, names_given=target.names_given)

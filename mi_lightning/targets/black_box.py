@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mi_lightning.classifiers.base import Facts, check_inputs
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.memory import is_out_of_memory
 from mi_lightning.nn.frozen import frozen_copy
 from mi_lightning.targets.answers import checked_tolerance, confidences_of
 from mi_lightning.targets.base import Target, TargetError
@@ -90,6 +91,8 @@ class Remote(Target):
             given = x.clone() if self._hidden is None else x
             said = self.function(given if self.preprocessing is None else self.preprocessing(given))
         except Exception as error:
+            if self._hidden is not None and is_out_of_memory(error):
+                raise  # of this process, which asks about fewer inputs at a time
             kind = "" if isinstance(error, MIError) else f"{type(error).__name__}: "
             raise TargetError(
                 f"the target failed at query {self.queries}: {kind}{' '.join(str(error).split())}"

@@ -124,6 +124,8 @@ class WhiteBox(Target):
         facts = Facts.checked(**known._asdict() | {"num_classes": classes, "class_names": class_names})
         self.take_facts(facts, names_given=named)
         self.has_logits = self.output == "logits"
+        rate = getattr(module, "sample_rate", None)  # a classifier of speech says it
+        self.sample_rate = rate if isinstance(rate, int) else None
 
     @property
     def classifier(self) -> nn.Module:

@@ -207,8 +207,8 @@ def test_what_was_saved_is_not_changed_by_who_goes_on_from_it(classifier):
     engine = running(classifier)[0]
     engine.load_state_dict(saved)
     list(engine.run(None, 3))
-    for name, value in saved["step"]["optimizer"][0].items():
-        assert torch.equal(value, before["step"]["optimizer"][0][name]), name
+    for name, value in saved["engine"]["step"]["optimizer"][0].items():
+        assert torch.equal(value, before["engine"]["step"]["optimizer"][0][name]), name
 
 
 def test_the_last_question_is_not_asked_again_by_who_check_it_goes_on(classifier):
@@ -271,7 +271,7 @@ def test_a_robust_selection_counts_its_queries_and_ranks_by_confidence(classifie
 )
 def test_transforms_that_do_not_fit_are_told_before_anything_is_asked(speakers, settings):
     target = BlackBox.of(speakers)
-    with pytest.raises(InputError, match=r"expected inputs \(channels, height, width\) for RandomShift, got \(1, 8\)"):
+    with pytest.raises(InputError, match=r"expected pictures \(.*\) for RandomShift, got shape \(1, 8\)"):
         Attack(estimator=SPSA(pairs=2), **settings).engine(target)
     assert target.queries == 0
 
@@ -288,7 +288,7 @@ def test_random_numbers_of_transforms_belong_to_row_and_iteration(classifier):
     problem.iteration = 3
     first = problem(z, rows.label, rows)[0]
     assert torch.equal(problem(z, rows.label, rows)[0], first)  # whatever a row asks in an iteration
-    assert torch.equal(problem(z[1:], rows.label[1:], rows.part(slice(1, 2)))[0], first[1:])
+    torch.testing.assert_close(problem(z[1:], rows.label[1:], rows.part(slice(1, 2)))[0], first[1:])
     seen = []
     for iteration in range(8):
         problem.iteration = iteration

@@ -222,8 +222,10 @@ def test_the_decoder_is_frozen_and_stays_in_evaluation_mode(classifier):
     space = LatentSpace(decoder=decoder, code_size=3, look_at="image")
     attack(WhiteBox(classifier), space=space, max_iterations=2)
     space.train()  # as Lightning does with all modules
-    assert not any(module.training for module in decoder.modules())
-    assert not any(parameter.requires_grad for parameter in decoder.parameters())
+    assert not any(module.training for module in space.decoder.modules())
+    assert not any(parameter.requires_grad for parameter in space.decoder.parameters())
+    assert all(module.training for module in decoder.modules())  # the one that was given is left as it was
+    assert all(parameter.requires_grad for parameter in decoder.parameters())
 
 
 # ------------------------------------------------------------------------------------------------ what does not fit

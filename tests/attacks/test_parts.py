@@ -22,7 +22,7 @@ from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.priors.l2 import L2
 from mi_lightning.attacks.priors.total_variation import TotalVariation
 from mi_lightning.attacks.problem import Problem
-from mi_lightning.attacks.rows import Rows, RowState, copy_rows_, parse_labels
+from mi_lightning.attacks.rows import Rows, RowState, copy_rows_
 from mi_lightning.attacks.spaces.pixel import PixelSpace
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
@@ -34,35 +34,6 @@ NAMES = [f"s{k}" for k in range(1, 13)]
 @pytest.fixture
 def rows():
     return Rows.grid([0, 4], 2, seed=1)
-
-
-# ------------------------------------------------------------------------------------------------ labels
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        ("all", list(range(12))),
-        (3, [3]),
-        ("s1", [0]),
-        ("2-4", [2, 3, 4]),
-        ("s2-s4", [1, 2, 3]),
-        ([5, "s1", "7-8"], [5, 0, 7, 8]),
-        ("3, 3, 1", [3, 1]),
-    ],
-)
-def test_labels(labels, expected):
-    assert parse_labels(labels, NAMES) == expected
-
-
-@pytest.mark.parametrize("labels", [12, "s13", "0-12", -1, "x", "", [], "4-2"])
-def test_unknown_labels(labels):
-    with pytest.raises(InputError, match=r"expected .*, got .* \(\S*labels\)"):
-        parse_labels(labels, NAMES)
-
-
-def test_a_name_with_a_dash_is_a_name():
-    assert parse_labels("ann-lee", ["ann-lee", "bob"]) == [0]
 
 
 # ------------------------------------------------------------------------------------------------ starts

@@ -182,5 +182,5 @@ def test_a_decoder_without_an_encoder():
 
 
 def test_inputs_that_are_no_pictures():
-    with pytest.raises(InputError, match=r"expected a target of pictures \(channels, height, width\).*got \(60,\)"):
+    with pytest.raises(InputError, match=r"pictures \(channels, height, width\) for ProcessDAE, got shape \(60,\)"):
         bound(ProcessDAE(), make_dae(shape=(60,)))

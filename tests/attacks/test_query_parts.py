@@ -34,7 +34,7 @@ def test_natural_noise_is_the_rows_own_and_stays_in_the_range():
 
 
 def test_natural_noise_needs_an_image():
-    with pytest.raises(InputError, match=r"expected a space of images .* for NaturalNoise, got \(3200,\)"):
+    with pytest.raises(InputError, match=r"expected pictures \(.*\) for NaturalNoise, got shape \(3200,\)"):
         NaturalNoise()(Rows.grid([0], 1, seed=0), (3200,), (0.0, 1.0))
     with pytest.raises(InputError, match="expected std >= 0, got -1"):
         NaturalNoise(std=-1)

@@ -73,7 +73,7 @@ def test_a_crop_shows_a_part_of_a_ramp_at_the_right_scale():
         (lambda: RandomResizedCrop(scale=1.1), "expected scale in (0, 1], got 1.1 (scale)"),
         (
             lambda: RandomShift()(torch.zeros(2, 1, 50), generators(2)),
-            "expected inputs (channels, height, width) for RandomShift, got (1, 50) (transforms)",
+            "expected pictures (channels, height, width) for RandomShift, got shape (1, 50) (transforms)",
         ),
     ],
 )

@@ -181,5 +181,5 @@ def test_bad_input_is_told_in_one_line(make, message):
 
 
 def test_pictures_are_refused():
-    with pytest.raises(InputError, match=r"expected candidates \(1, samples\) for Vocoder, got \(1, 4, 4\)"):
+    with pytest.raises(InputError, match=r"expected sounds \(1, samples\) for Vocoder, got shape \(1, 4, 4\)"):
         attack(Vocoder(Flip(), 1), shape=(1, 4, 4), space=PixelSpace())

@@ -204,8 +204,13 @@ def test_ctrl_c_keeps_what_was_found(study):
         ),
         (["--trainer.strategy", "row_shrad"], ["row_shrad"]),
         (["--seed_everything", "-1"], ["-1"]),
-        (["--trainer.precision", "bf16-mixed"], ["32-true", "got bf16-mixed", "--trainer.precision"]),
+        (
+            ["--trainer.precision", "bf16-mixed"],
+            ["32-true or 64-true", "16 bits cannot tell apart", "got bf16-mixed", "--trainer.precision"],
+        ),
         (["--trainer.precision", "16-true"], ["32-true", "got 16-true", "--trainer.precision"]),
+        (["--trainer.gradient_clip_val", "1"], ["whose gradient_filter", "got 1", "--trainer.gradient_clip_val"]),
+        (["--trainer.accelerator", "gpu"], ["gpu"]),
         (["--model.optimizer.init_args.lr", "-1"], ["learning rate", "--model.optimizer"]),
         (["--model.optimizer", "torch.optim.LBFGS"], ["needs no closure", "LBFGS", "--model.optimizer"]),
         (
@@ -341,15 +346,15 @@ def unnormalised(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture
-def query(run, tmp_path, monkeypatch):
+def query(run, tmp_path):
     """Attack a function of the user's own by queries; what it found lies in logs/x/version_0."""
     name = f"api_{abs(hash(str(tmp_path)))}"  # imported once a process, so each test has a module of its own
-    (tmp_path / f"{name}.py").write_text(API)
-    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{name}.py").write_text(API)  # in the working folder
 
     def command(function: str, *more: str) -> tuple[int, str, str]:
         return run(
-            *("invert", "--model.target", "mi_lightning.targets.BlackBox", "--model.target.function"),
+            *("invert", "--import", name),
+            *("--model.target", "mi_lightning.targets.BlackBox", "--model.target.function"),
             *(f"{name}.{function}", "--model.target.input_shape", "[1, 8, 6]", "--model.target.num_classes", "4"),
             *("--model.estimator", "mi_lightning.attacks.estimators.SPSA", "--model.estimator.pairs", "8"),
             *("--model.max_iterations", "40", "--trainer.enable_progress_bar", "false"),

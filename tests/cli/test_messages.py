@@ -21,6 +21,7 @@ from mi_lightning.errors import MIError, root_error
             ["invert", "--model.priors+=mi_lightning.attacks.priors.L2", "--model.priors.wieght", "1"],
             "expected a key that is known there, got wieght (--model.priors.wieght)",
         ),
+        (["invert", "--model.labels", "[[1]]"], "expected str or int, got [[1]] (--model.labels)"),
         (["fit"], "expected --data and --model, or a --config that has them, got none (mi-lightning fit --help)"),
         (["report"], "expected --runs, or a --config that has them, got none (mi-lightning report --help)"),
     ],

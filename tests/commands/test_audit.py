@@ -68,6 +68,7 @@ def test_what_to_install_is_told_to_the_letter(capsys):
     assert sentence in capsys.readouterr().out  # square brackets are no style
 
 
+# of a module that the target's configuration names under `imports`
 RECOGNISER = {"class_path": "mi_lightning.recognisers.Embedder", "init_args": {"network": "tests.study:pixels"}}
 
 
@@ -79,7 +80,7 @@ def without_times(tree):
 
 
 def test_the_same_audit_in_two_folders_says_the_same(untrained, monkeypatch, tmp_path_factory):
-    change("target/soft.yaml", recogniser=RECOGNISER)
+    change("target/soft.yaml", recogniser=RECOGNISER, imports=["tests"])
     found = []
     for _ in range(2):
         folder = tmp_path_factory.mktemp("empty")
@@ -130,7 +131,7 @@ def test_an_audit_names_its_judge_and_goes_on_without(audit, capsys):
     results = json.loads((audit / "out/soft_steps/version_0/results.json").read_text())
     assert results["recogniser_missing"] == "no recogniser was wanted"
     assert results["summary"]["verdicts"]["not_judged"] + results["summary"]["verdicts"]["attack_failed"] == 4
-    change("target/soft.yaml", recogniser=RECOGNISER)
+    change("target/soft.yaml", recogniser=RECOGNISER, imports=["tests"])
     main(["audit", "--config", "audit.yaml"])
     results = json.loads((audit / "out/soft_steps/version_1/results.json").read_text())
     assert results["recogniser"]["class"] == "mi_lightning.recognisers.Embedder"

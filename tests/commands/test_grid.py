@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import yaml
 
 from mi_lightning.commands.sweep import grid
 from mi_lightning.commands.sweep.grid import Axis, change, combinations, fill_in, read_axes, run_digest
 from mi_lightning.errors import InputError
+from mi_lightning.imports import import_named
 from mi_lightning.recognisers import MissingRecogniserError
 
 CONFIG = {
@@ -162,6 +165,20 @@ class Installed:
         if self.weights is None:
             raise MissingRecogniserError("no package dlib")
         return {"weights": self.weights}
+
+
+def test_code_that_was_imported_is_part_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy_of_the_grid.py").write_text("x = 1\n")
+    config = {"model": {"labels": "all"}}
+    try:
+        import_named("toy_of_the_grid")
+        plain, named = run_digest(config, "1"), run_digest(config | {"imports": ["toy_of_the_grid"]}, "1")
+        assert run_digest(config | {"imports": []}, "1") == plain != named
+        (tmp_path / "toy_of_the_grid.py").write_text("x = 2\n")
+        assert run_digest(config | {"imports": ["toy_of_the_grid"]}, "1") not in (plain, named)
+    finally:
+        sys.modules.pop("toy_of_the_grid", None)
 
 
 def test_a_run_that_was_judged_without_a_recogniser_is_another_run(monkeypatch):

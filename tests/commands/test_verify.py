@@ -286,9 +286,11 @@ def test_a_file_that_cannot_be_read_under_a_manifest_made_anew(run, name):
 
 
 def test_figures_that_rest_on_their_digest_are_counted(run, capsys):
-    count = sum(map(len, read_results(run).data["controls"].values())) + len(read_results(run).data["chance"])
+    data = read_results(run).data
+    count = sum(map(len, data["controls"].values())) + len(data["chance"])
+    count += sum(isinstance(value, int | float) for value in data["verification"].values())
     assert check_run(run).resting == count > 10
-    assert f"{count} figures (controls, ceiling, chance) cannot be computed" in command(capsys, run)[1]
+    assert f"{count} figures (controls, ceiling, chance, verification) cannot be computed" in command(capsys, run)[1]
 
 
 def test_a_run_without_a_judge(study):

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import mi_lightning.data
@@ -31,6 +32,16 @@ def att_faces(folder: Path, write_pgm: WritePGM) -> dict[str, object]:
         for image in range(1, IMAGES + 1):
             write_pgm(folder / f"s{person}" / f"{image}.pgm", rng.integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8))
     return {"root": str(folder), "test_per_person": 2}
+
+
+def face_folder(folder: Path, _: WritePGM) -> dict[str, object]:
+    rng = np.random.default_rng(0)
+    for person, count in (("anna", 4), ("bob", 6), ("s10", 3)):
+        (folder / "people" / person).mkdir(parents=True)
+        for image in range(count):
+            levels = rng.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+            Image.fromarray(levels).save(folder / "people" / person / f"{2 * image}.png")
+    return {"root": str(folder / "people"), "size": (HEIGHT, WIDTH), "channels": 3, "cache_dir": str(folder / "cache")}
 
 
 def olivetti(folder: Path, _: WritePGM) -> dict[str, object]:
@@ -84,6 +95,7 @@ def without_people(folder: Path, write_pgm: WritePGM) -> dict[str, object]:
 #: How to build one of each: stand-in files in a folder, and the arguments that name them.
 EXAMPLES: dict[str, Callable[[Path, WritePGM], dict[str, object]]] = {
     "AttFaces": att_faces,
+    "FaceFolder": face_folder,
     "LibriSpeech": librispeech,
     "Olivetti": olivetti,
     "PublicVoices": public_voices,

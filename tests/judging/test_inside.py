@@ -65,7 +65,7 @@ def test_the_evaluator_judges_in_evaluation_mode_and_is_left_as_it_was(evaluator
     assert evaluator.head[0].training
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 10, 12), (0, 1, 12, 10)])
+@pytest.mark.parametrize("shape", [(2, 1, 120), (2, 10, 12), (0, 1, 12, 10)])
 def test_samples_of_another_shape_are_refused(evaluator, shape):
     with pytest.raises(InputError, match=r"one or more samples of shape \(1, 12, 10\) for the evaluator, got \("):
         features_and_logits(evaluator, torch.zeros(shape))

@@ -7,7 +7,7 @@ from torch import nn
 from mi_lightning.checkpoint import weights_digest
 from mi_lightning.errors import InputError
 from mi_lightning.judging import likeness
-from mi_lightning.judging.judge import Judge
+from mi_lightning.judging.judge import Judge, _pairs
 from mi_lightning.judging.judgement import best_rows
 from tests.judging.conftest import NAMES, StandIns, person_mean, template_matcher
 
@@ -182,11 +182,11 @@ def test_passes_through_the_evaluator_are_few_and_nothing_is_computed_twice(judg
     evaluator.features = lambda x: (batches.append(len(x)), x.flatten(1))[1]
     result = result_of(means, range(5))
     said = judge.judge(result)
-    assert sorted(batches) == [17, 20]  # the training images; the reconstructions and three controls together
+    assert sorted(batches) == [5, 5, 5, 5, 17]  # the reconstructions and three controls, the training images
     assert judge.judge(result) is said
-    assert len(batches) == 2
+    assert len(batches) == 5
     judge.judge(result_of(means, range(5)))
-    assert batches[2:] == [20]  # the training features are kept
+    assert batches[5:] == [5, 5, 5, 5]  # the training features are kept
 
 
 def test_the_global_random_state_is_left_alone(judge, means, result_of):
@@ -212,10 +212,48 @@ def test_somebody_has_to_judge():
 
 
 def test_an_evaluator_of_other_inputs_is_refused(people):
-    other = StandIns(shape=(1, 6, 6))
+    other = StandIns(shape=(36,))
     other.setup()
-    with pytest.raises(InputError, match=r"evaluator of inputs \(1, 12, 10\), got \(1, 6, 6\) \(evaluator\)"):
+    with pytest.raises(InputError, match=r"evaluator of inputs \(1, 12, 10\), got \(36,\) \(evaluator\)"):
         Judge(template_matcher(other), people)
+
+
+def doubled(people):
+    """The same people as pictures of twice the size, in colour, from -1 to 1; and an evaluator of these."""
+    large = StandIns(shape=(3, 24, 20))
+    large.setup()
+    as_large = people.train_x.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1) * 2 - 1
+    large.train_x, large.train_y = as_large.contiguous(), people.train_y
+    evaluator = template_matcher(large)
+    evaluator.input_range = (-1.0, 1.0)
+    return evaluator
+
+
+def test_an_evaluator_of_pictures_of_another_size_is_shown_them_in_its_own(people, evaluator, means, result_of):
+    same, other = Judge(evaluator, people), Judge(doubled(people), people)
+    found = result_of(means, range(5))
+    said, again = same.judge(found), other.judge(found)
+    assert again.evaluator_guess.tolist() == said.evaluator_guess.tolist() == list(range(5))
+    assert again.summary["identification_top1"] == said.summary["identification_top1"] == 1
+    assert again.summary["mse_mean"] == said.summary["mse_mean"]  # likeness is that of what was found
+    assert "fed" not in said.description["evaluator"]
+    assert again.description["evaluator"]["fed"] == {
+        "from": {"shape": [1, 12, 10], "range": [0.0, 1.0]},
+        "to": {"shape": [3, 24, 20], "range": [-1.0, 1.0]},
+    }
+
+
+def test_without_references_what_is_judged_says_its_own_shape(people, means, result_of):
+    evaluator = doubled(people)
+    said = Judge(evaluator, input_shape=(1, 12, 10), input_range=(0.0, 1.0)).judge(result_of(means, range(5)))
+    assert said.evaluator_guess.tolist() == list(range(5))
+    with pytest.raises(InputError, match=r"reconstructions of shape \(3, 24, 20\) to judge, got \(1, 12, 10\)"):
+        Judge(evaluator).judge(result_of(means, range(5)))
+
+
+def test_large_pictures_are_judged_in_small_batches(people):
+    data = StandIns(shape=(3, 1000, 800))
+    assert [_pairs(torch.empty(4, *shape)) for shape in ((1, 112, 92), (3, 224, 224), data.shape)] == [128, 13, 1]
 
 
 def test_an_evaluator_of_other_people_is_refused(people, evaluator):

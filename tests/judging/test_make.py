@@ -69,8 +69,11 @@ def test_other_inputs_and_other_people_are_refused(target, people):
     other.setup()
     with pytest.raises(InputError, match=r"the target's input shape, \(1, 12, 10\), got \(1, 6, 6\) \(data\)"):
         make_judge(target, datamodule=other)
-    with pytest.raises(InputError, match=r"input shape, \(1, 12, 10\), got \(1, 6, 6\) \(evaluator_ckpt\)"):
-        make_judge(target, evaluator=template_matcher(other))
+    assert make_judge(target, evaluator=template_matcher(other)).input_shape == (1, 12, 10)  # it is shown them resized
+    codes = StandIns(shape=(36,))
+    codes.setup()
+    with pytest.raises(InputError, match=r"input shape, \(1, 12, 10\), got \(36,\) \(evaluator_ckpt\)"):
+        make_judge(target, evaluator=template_matcher(codes))
     stranger = template_matcher(people)
     stranger.class_names = (*NAMES[:4], "zoe")
     with pytest.raises(InputError, match=r"the target's people, .*'eve'\), got .*'zoe'\) \(evaluator_ckpt\)"):

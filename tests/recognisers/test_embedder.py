@@ -14,6 +14,7 @@ from torch import nn
 
 from mi_lightning.checkpoint import weights_digest
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.imports import VARIABLE
 from mi_lightning.recognisers import Embedder, MissingRecogniserError
 
 
@@ -29,6 +30,12 @@ def make():
 
 X = torch.rand(5, 1, 2, 3, generator=torch.Generator().manual_seed(0))
 HERE = "tests.recognisers.test_embedder"
+
+
+@pytest.fixture(autouse=True)
+def _this_module_was_asked_for(monkeypatch):
+    """As by ``--import tests``: names in text are followed nowhere else."""
+    monkeypatch.setenv(VARIABLE, "tests,no_such_module_here")
 
 
 def network():
@@ -149,6 +156,8 @@ def test_arguments_that_are_none(arguments, words):
         ("no_such_module_here:f", "no_such_module_here:f: No module named 'no_such_module_here'"),
         (f"{HERE}:nothing", "has no attribute 'nothing'"),
         (f"{HERE}:X", "a function or a module, got .*Tensor"),
+        ("os:system", r"a class or function of mi_lightning, .* that was asked for, got os \(network\)"),
+        ("mi_lightning.io:os.getpid", r"got posix\.getpid \(network\)"),
         ("torch.nn:Linear", "a function or a module, got .*type"),
         ("absent.onnx", r"an ONNX file of a recogniser, got none at absent\.onnx"),
     ],

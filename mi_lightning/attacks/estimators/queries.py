@@ -35,6 +35,7 @@ class Questions:
         label: Class of each, on the device of the candidates, shape (R,).
         bounds: Lowest and highest value to ask at, or None.
         limit: Inputs in one batch.
+        state: The rows in the batch; they hear the answers.
     """
 
     problem: Problem
@@ -43,6 +44,7 @@ class Questions:
     label: Tensor
     bounds: tuple[float, float] | None
     limit: int
+    state: RowState
 
     def cost(self, points: Tensor, where: slice) -> Tensor:
         """Ask for the cost at points of some rows.
@@ -57,7 +59,9 @@ class Questions:
         each = points[0, ..., 0].numel()
         label = self.label[where, None].expand(-1, each).flatten()
         asking = self.rows if where == slice(0, len(self.rows)) else self.rows.part(where)
-        return self.problem.identity_loss(points.view(-1, *self.shape), label, asking).view(points.shape[:-1])
+        answers = self.problem.identity_loss(points.view(-1, *self.shape), label, asking).view(points.shape[:-1])
+        self.state.hear(answers, where)
+        return answers
 
     def blocks(self, items: int, queries_per_item: int) -> Iterator[tuple[slice, list[slice]]]:
         """Cut rows x items into batches of at most ``limit`` queries (or one item, if that is more).
@@ -108,13 +112,14 @@ class Querying:
                 points = z[where] if self.repeats == 1 else z[where].repeat_interleave(self.repeats, 0)
                 label = state.label[where].repeat_interleave(self.repeats)
                 answers = problem(points, label, state.rows.part(where))
+                state.hear(answers[1].view(-1, self.repeats), where)
                 parts.append([answer.view(-1, self.repeats).mean(1) for answer in answers])
             total, identity_loss = (torch.cat(part) for part in zip(*parts, strict=True))
         return Evaluation(total, identity_loss, None)
 
     def questions(self, problem: Problem, z: Tensor, state: RowState) -> Questions:
         """Return what may be asked about candidates of shape (R, *candidate_shape)."""
-        return Questions(problem, z.shape[1:], state.rows, state.label, problem.bounds, self._limit(problem, z))
+        return Questions(problem, z.shape[1:], state.rows, state.label, problem.bounds, self._limit(problem, z), state)
 
     def _limit(self, problem: Problem, z: Tensor) -> int:
         """Inputs in one batch."""

@@ -21,6 +21,8 @@ class GaussianBlur(GradientFilter):
         sigma: Standard deviation of the Gaussian, in pixels, above 0.
     """
 
+    axes = "picture"
+
     def __init__(self, *, sigma: float = 1.5) -> None:
         """Check the width."""
         super().__init__()
@@ -31,6 +33,7 @@ class GaussianBlur(GradientFilter):
 
     def forward(self, gradient: Tensor) -> Tensor:
         """Blur images of shape (R, channels, height, width)."""
+        self.check(gradient.shape[1:])
         # two products with small dense matrices beat a depthwise convolution on a CPU at these sizes
         vertical = self._matrix(gradient.shape[-2], gradient)
         horizontal = self._matrix(gradient.shape[-1], gradient)

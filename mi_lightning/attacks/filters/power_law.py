@@ -29,6 +29,8 @@ class PowerLaw(GradientFilter):
         InputError: If an argument is out of its range.
     """
 
+    axes = "picture"
+
     def __init__(self, *, exponent: float = 2.0, corner: float = 2.0) -> None:
         """Check the arguments."""
         super().__init__()
@@ -41,6 +43,7 @@ class PowerLaw(GradientFilter):
 
     def forward(self, gradient: Tensor) -> Tensor:
         """Filter images of shape (R, channels, height, width)."""
+        self.check(gradient.shape[1:])
         height, width = gradient.shape[-2:]
         key = (height, width, gradient.device, gradient.dtype)
         if key not in self._cache:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mi_lightning.attacks.filters.base import GradientFilter
 from mi_lightning.errors import InputError
-from mi_lightning.public_models.face_gan import FromPublicFaces
+from mi_lightning.public_models.face_gan import FromPublicFaces, check_grey
 
 
 class PublicFaces(FromPublicFaces, GradientFilter):
@@ -36,6 +36,8 @@ class PublicFaces(FromPublicFaces, GradientFilter):
         MIError: If the package is not installed.
     """
 
+    axes = "picture"
+
     def __init__(
         self,
         *,
@@ -56,8 +58,16 @@ class PublicFaces(FromPublicFaces, GradientFilter):
         self.components, self.power, self.rest, self.rest_filter = components, power, rest, rest_filter
         self._bases: dict[tuple[torch.Size, torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse all but grey pictures."""
+        super().check(shape)
+        check_grey(shape)
+        if self.rest_filter is not None:
+            self.rest_filter.check(shape)
+
     def forward(self, gradient: Tensor) -> Tensor:
         """Filter grey images of shape (R, 1, height, width)."""
+        self.check(gradient.shape[1:])
         key = (gradient.shape[1:], gradient.device, gradient.dtype)
         if key not in self._bases:
             basis, weight = self._basis(tuple(gradient.shape[1:]))

@@ -8,17 +8,24 @@ import torch
 from torch import Tensor
 
 from mi_lightning.attacks.filters.base import GradientFilter
+from mi_lightning.audio.rate import Rated
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.data.speech.spectrum import SpeechSpectrum
 from mi_lightning.errors import InputError
 
 
-class _Weights(GradientFilter):
+class _Weights(Rated, GradientFilter):
     """Weigh the frequencies of a gradient with respect to a waveform; phases stay, so it still points downhill."""
+
+    axes = "sound"
 
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[tuple[int, torch.device, torch.dtype], Tensor] = {}
+
+    def rate_changed(self) -> None:
+        """Forget the weights at another rate."""
+        self._known.clear()
 
     def weight(self, samples: int) -> Tensor:
         """Weight of each frequency of ``rfft``, at least 0, shape (samples // 2 + 1,)."""
@@ -26,6 +33,7 @@ class _Weights(GradientFilter):
 
     def forward(self, gradient: Tensor) -> Tensor:
         """Filter gradients of shape (R, 1, samples)."""
+        self.check(gradient.shape[1:])
         samples = gradient.shape[-1]
         key = (samples, gradient.device, gradient.dtype)
         if key not in self._known:
@@ -40,18 +48,19 @@ class BandPass(_Weights):
     Args:
         low: Lowest frequency, in Hz.
         high: Highest frequency, in Hz.
-        sample_rate: Samples in a second.
+        sample_rate: Samples in a second; the target's if not given.
 
     Raises:
         InputError: If there is no such band.
     """
 
-    def __init__(self, *, low: float = 80.0, high: float = 7000.0, sample_rate: int = 16000) -> None:
+    def __init__(self, *, low: float = 80.0, high: float = 7000.0, sample_rate: int | None = None) -> None:
         """Check the arguments."""
         super().__init__()
         if not 0 <= low < high:
             raise InputError("0 <= low < high", f"{low:g} and {high:g}", field="low")
-        self.low, self.high, self.sample_rate = low, high, sample_rate
+        self.low, self.high = low, high
+        self.start_rate(sample_rate)
 
     def weight(self, samples: int) -> Tensor:
         """1 within the band, 0 outside."""
@@ -70,20 +79,26 @@ class SpectralEnvelope(_Weights):
     Args:
         power: Power of the amplitude, at least 0.
         references: Speech of *other* speakers; the published average of 12 languages if None.
-        sample_rate: Samples in a second.
+        sample_rate: Samples in a second; the target's if not given.
 
     Raises:
         InputError: If an argument is outside its range.
     """
 
     def __init__(
-        self, *, power: float = 2.0, references: PersonDataModule | None = None, sample_rate: int = 16000
+        self, *, power: float = 2.0, references: PersonDataModule | None = None, sample_rate: int | None = None
     ) -> None:
         """Check the arguments."""
         super().__init__()
         if not 0 <= power < math.inf:
             raise InputError("a finite power >= 0", power, field="power")
         self.power, self.spectrum = power, SpeechSpectrum(references, sample_rate=sample_rate)
+        self.start_rate(sample_rate)
+
+    def rate_changed(self) -> None:
+        """Bring the spectrum to the rate."""
+        super().rate_changed()
+        self.spectrum.take_rate(self.sample_rate)
 
     def weight(self, samples: int) -> Tensor:
         """Amplitude of speech to the power."""

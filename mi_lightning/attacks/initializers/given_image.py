@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mi_lightning.attacks.initializers.base import Initializer
 from mi_lightning.attacks.rows import Rows
+from mi_lightning.data.axes import check_axes
 from mi_lightning.errors import InputError
 
 
@@ -28,12 +29,18 @@ class GivenImage(Initializer):
     #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
     public: ClassVar[bool] = True
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse what is no picture; an array may have any shape."""
+        if Path(self.path).suffix != ".npy":
+            check_axes(shape, "picture", self, "initializer")
+
     def __init__(self, *, path: str) -> None:
         """Keep the path; the file is read when the attack starts."""
         self.path = path
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the image for every row, shape (R, *shape)."""
+        self.check(shape)
         image = self._read(shape, value_range)
         if tuple(image.shape) != shape:
             raise InputError(

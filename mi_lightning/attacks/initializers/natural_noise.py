@@ -23,6 +23,8 @@ class NaturalNoise(Initializer):
         std: Standard deviation of each image's values, before they are clamped to the value range; at least 0.
     """
 
+    axes = "picture"
+
     def __init__(self, *, exponent: float = 1.5, mean: float = 0.5, std: float = 0.25) -> None:
         """Check the arguments."""
         if std < 0:
@@ -31,8 +33,7 @@ class NaturalNoise(Initializer):
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the images, shape (R, channels, height, width)."""
-        if len(shape) != 3:
-            raise InputError("a space of images (channels, height, width) for NaturalNoise", shape)
+        self.check(shape)
         frequency = torch.hypot(torch.fft.fftfreq(shape[1])[:, None], torch.fft.rfftfreq(shape[2])[None])
         amplitude = frequency.clamp_min(1 / max(shape[1:])) ** -self.exponent
         amplitude[0, 0] = 0  # the mean is given

@@ -28,6 +28,8 @@ class PublicMean(FromPublicFaces, Initializer):
         MIError: If the package is not installed.
     """
 
+    axes = "picture"
+
     def __init__(self, *, mean: float = 0.5, std: float = 0.1, **faces: Any) -> None:
         """Check the arguments and whether there is a generator."""
         super().__init__(**faces)
@@ -37,6 +39,7 @@ class PublicMean(FromPublicFaces, Initializer):
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the picture for every row, shape (R, *shape)."""
+        self.check(shape)
         check_grey(shape)
         low, high = value_range
         face = self.faces(shape).mean(0)

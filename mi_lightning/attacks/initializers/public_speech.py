@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mi_lightning.attacks.initializers.base import Initializer
 from mi_lightning.attacks.rows import Rows
+from mi_lightning.audio.rate import Rated
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.data.speech.protocol import speech_of
 from mi_lightning.data.speech.public_voices import PublicVoices
@@ -30,7 +31,7 @@ def _fullness(piece: Tensor) -> float:
     return float((power / power.max()).clamp_min(1e-4).log().mean())
 
 
-class PublicSpeech(Initializer):
+class PublicSpeech(Rated, Initializer):
     """Speech of other people, a random piece for each row, played a little faster or slower.
 
     With ``initial_candidates`` of the attack each row tries many pieces and goes on from the one that the target likes
@@ -42,7 +43,7 @@ class PublicSpeech(Initializer):
         part: Which of its utterances.
         speed: Greatest change of the playing speed, as a factor, at least 1: 1.2 draws it between 1/1.2 and 1.2.
         std: Standard deviation that every piece is brought to before it is clamped, above 0.
-        sample_rate: Samples in a second.
+        sample_rate: Samples in a second; the target's if not given.
 
     Raises:
         InputError: If an argument is outside its range, or the references cannot be used.
@@ -50,6 +51,7 @@ class PublicSpeech(Initializer):
 
     #: Knowledge of other people, which an attacker has without the target (the control *prior alone*).
     public: ClassVar[bool] = True
+    axes = "sound"
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class PublicSpeech(Initializer):
         part: str = "train",
         speed: float = 1.2,
         std: float = 0.1,
-        sample_rate: int = 16000,
+        sample_rate: int | None = None,
     ) -> None:
         """Check the arguments; nothing is read yet."""
         if not 1 <= speed < math.inf:
@@ -67,7 +69,12 @@ class PublicSpeech(Initializer):
             raise InputError("a finite std > 0", std, field="std")
         if part not in ("train", "test"):
             raise InputError("part train or test", part, field="part")
-        self.references, self.part, self.speed, self.std, self.sample_rate = references, part, speed, std, sample_rate
+        self.references, self.part, self.speed, self.std = references, part, speed, std
+        self.start_rate(sample_rate)
+
+    def rate_changed(self) -> None:
+        """Forget the speech of another rate."""
+        self.__dict__.pop("_speech", None)
 
     @cached_property
     def _speech(self) -> Tensor:
@@ -82,6 +89,7 @@ class PublicSpeech(Initializer):
 
     def __call__(self, rows: Rows, shape: tuple[int, ...], value_range: tuple[float, float]) -> Tensor:
         """Return the pieces, shape (R, 1, samples)."""
+        self.check(shape)
         pieces = rows.draw(lambda generator: self._piece(shape[-1], generator))
         size = pieces.square().mean(-1, keepdim=True).sqrt().clamp_min(torch.finfo(pieces.dtype).tiny)
         start: Tensor = (pieces / size * self.std).clamp_(*value_range)

@@ -8,6 +8,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from mi_lightning.data.axes import check_axes
+from mi_lightning.data.base import Kind
 from mi_lightning.errors import InputError
 
 
@@ -18,6 +20,7 @@ class Prior(nn.Module, ABC):
         weight: Factor of the prior in the cost, at least 0.
 
     Attributes:
+        axes: Kind of inputs on whose axes it works, ``"picture"`` or ``"sound"``; any if None.
         sees: What it is shown: the ``"input"`` that a candidate decodes to, or the ``"candidate"`` itself.
 
     Raises:
@@ -25,6 +28,7 @@ class Prior(nn.Module, ABC):
     """
 
     sees: Literal["candidate", "input"] = "input"
+    axes: Kind | None = None
 
     def __init__(self, *, weight: float) -> None:
         """Check the weight."""
@@ -32,6 +36,14 @@ class Prior(nn.Module, ABC):
         if not 0 <= weight < math.inf:
             raise InputError("a finite weight >= 0", weight, field="weight")
         self.weight = weight
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse what it sees, of a shape without the batch, where it makes no sense; before anything is asked.
+
+        Raises:
+            InputError: If it makes none.
+        """
+        check_axes(shape, self.axes, self, "priors")
 
     @abstractmethod
     def penalty(self, x: Tensor) -> Tensor:

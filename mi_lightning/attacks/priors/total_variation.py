@@ -16,12 +16,15 @@ class TotalVariation(Prior):
         weight: Factor of the prior in the cost, at least 0.
     """
 
+    axes = "picture"
+
     def __init__(self, *, weight: float = 1e-3) -> None:
         """Set the weight."""
         super().__init__(weight=weight)
 
     def penalty(self, x: Tensor) -> Tensor:
         """Return the total variation of images of shape (N, channels, height, width), shape (N,)."""
+        self.check(x.shape[1:])
         vertical = (x[..., 1:, :] - x[..., :-1, :]).abs().flatten(1).sum(1)
         horizontal = (x[..., 1:] - x[..., :-1]).abs().flatten(1).sum(1)
         return vertical + horizontal

@@ -14,6 +14,7 @@ from torch import Tensor
 from mi_lightning.attacks.problem import Problem
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.spaces.latent import LatentSpace
+from mi_lightning.data.axes import check_axes
 from mi_lightning.errors import InputError
 
 _LEVELS = 65535  # of the 16-bit images that are denoised; strength is in the 255 of 8-bit images
@@ -74,8 +75,7 @@ class ProcessDAE(Projection):
         if not space.can_encode:
             got = "a decoder without an encoder"
             raise InputError("a latent space of the target's own autoencoder for ProcessDAE", got, field="space")
-        if len(space.input_shape) != 3:
-            raise InputError("a target of pictures (channels, height, width) for ProcessDAE", space.input_shape)
+        check_axes(space.input_shape, "picture", self, "projections")
         self._space = space
 
     def apply(self, z: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from mi_lightning.attacks.problem import Problem
 from mi_lightning.attacks.projections.base import Projection
 from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.spaces.disguised_speech import DisguisedSpeech
+from mi_lightning.data.axes import check_axes
 from mi_lightning.errors import InputError
 from mi_lightning.nn.vocoder import GriffinLimVocoder, VocosVocoder, same_loudness
 
@@ -35,12 +36,14 @@ class Vocoder(Projection):
         """See that candidates are waveforms, and load what the vocoder needs before any work is done.
 
         Raises:
-            InputError: If they are none.
+            InputError: If they are none, or the vocoder is for another sample rate.
             MIError: If a package is missing.
         """
+        problem.tell_rate(self.vocoder)
         candidate = problem.space.initial(Rows.grid([0], 1, seed=0))
         shape = tuple(candidate.shape[1:])
-        if len(shape) != 2 or shape[0] != 1 or (self.every and isinstance(problem.space, DisguisedSpeech)):
+        check_axes(shape, "sound", self, "projections")
+        if self.every and isinstance(problem.space, DisguisedSpeech):
             raise InputError(f"candidates (1, samples) for {type(self).__name__}", shape)
         self._range = problem.target.input_range
         self.apply(candidate)

@@ -34,7 +34,7 @@ class DisguisedSpeech(WaveformSpace):
         step: Time between two columns of the map, in seconds: gains are straight lines between them. One column for
             the whole, a filter that does not change, if None.
         most: Greatest gain, in decibels, up or down.
-        sample_rate: Samples in a second.
+        sample_rate: Samples in a second; the target's if not given.
         **waveform: The arguments of `WaveformSpace` for the speech, but ``clamp`` and ``band``.
 
     Raises:
@@ -48,12 +48,12 @@ class DisguisedSpeech(WaveformSpace):
         bands: int = 32,
         step: float | None = 0.1,
         most: float = 30.0,
-        sample_rate: int = 16000,
+        sample_rate: int | None = None,
         **waveform: Any,
     ) -> None:
         """Check the arguments."""
         super().__init__(
-            initializer=initializer or PublicSpeech(sample_rate=sample_rate),
+            initializer=initializer or PublicSpeech(),
             sample_rate=sample_rate,
             clamp=True,
             band=None,
@@ -72,6 +72,7 @@ class DisguisedSpeech(WaveformSpace):
     def bind(self, target: Target) -> None:
         """Fit the space to a target; see :class:`WaveformSpace`."""
         super().bind(target)
+        self._spread.clear()
         self._columns = 1 if self.step is None else max(2, 1 + round(self.samples / self.sample_rate / self.step))
 
     def initial(self, rows: Rows) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
@@ -15,6 +16,7 @@ from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.spaces.base import Space
 from mi_lightning.checkpoint import file_digest, read_weights
 from mi_lightning.errors import InputError
+from mi_lightning.nn.frozen import frozen_copy
 from mi_lightning.public_models.base import FittedDecoder
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.code_view import Codec, CodeView
@@ -68,7 +70,8 @@ class LatentSpace(Space):
             raise InputError("code_range (low, high) with low < high", tuple(code_range), field="code_range")
         if decoder is None and weights is not None:
             raise InputError("a decoder for the weights", "none", field="decoder")
-        self.decoder = None if decoder is None else decoder.requires_grad_(False).eval()
+        # a copy: the module stays as it was. Only with weights of its own does it take memory of its own
+        self.decoder = None if decoder is None else _copied(decoder, own_memory=weights is not None)
         self.weights, self.weights_key, self.weights_sha256 = weights, weights_key, ""
         self.code_size, self.look_at = code_size, look_at
         self.asks_about_inputs = look_at == "image"
@@ -217,6 +220,16 @@ class LatentSpace(Space):
         if not isinstance(x, Tensor) or tuple(x.shape) != expected:
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise InputError(f"a decoder to inputs of shape {expected}", f"{name} to {got}", field="decoder")
+
+
+def _copied(decoder: nn.Module, *, own_memory: bool) -> nn.Module:
+    """Copy a decoder, frozen and in evaluation mode.
+
+    Args:
+        decoder: The decoder.
+        own_memory: Whether its parameters are to be changed.
+    """
+    return copy.deepcopy(decoder).requires_grad_(False).eval() if own_memory else frozen_copy(decoder)
 
 
 def _white_box(target: Target) -> WhiteBox | None:

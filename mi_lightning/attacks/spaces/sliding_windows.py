@@ -53,9 +53,15 @@ class SlidingWindows(InputSpace):
         """
         super().bind(target)
         self._whole.bind(target)
+        self.sample_rate = self._whole.sample_rate
         self.window = target.input_shape[-1]
         if self.stride > self.window:
             raise InputError(f"stride <= {self.window}, the window", self.stride, field="stride")
+
+    @property
+    def said_rate(self) -> int | None:
+        """The sample rate that was given; None if it is the target's."""
+        return self._whole.said_rate
 
     @property
     def final(self) -> WaveformSpace:

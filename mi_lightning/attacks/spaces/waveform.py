@@ -11,12 +11,13 @@ from mi_lightning.attacks.initializers.base import Initializer
 from mi_lightning.attacks.initializers.noise import Noise
 from mi_lightning.attacks.rows import Rows
 from mi_lightning.attacks.spaces.base import InputSpace
+from mi_lightning.audio.rate import Rated, tell_rate
 from mi_lightning.errors import InputError
 from mi_lightning.targets.base import Target
 from mi_lightning.targets.frames import FrameView, frame_count
 
 
-class WaveformSpace(InputSpace):
+class WaveformSpace(Rated, InputSpace):
     """The candidate is a waveform, sample by sample.
 
     A target that takes chunks (200 ms, say) is asked about all frames of a longer waveform at once
@@ -24,7 +25,7 @@ class WaveformSpace(InputSpace):
 
     Args:
         duration: Length, in seconds; one chunk of the target if None.
-        sample_rate: Samples in a second.
+        sample_rate: Samples in a second; the target's if not given.
         frame_shift: Time between the starts of two frames that the target is asked about, in seconds.
         initializer: Where the waveforms start; N(0, 1) for each sample if None. ``Noise`` with ``distribution:
             laplace`` and ``std`` sqrt(2) times the scale, or ``uniform``, and ``Zeros`` are the others of the
@@ -43,7 +44,7 @@ class WaveformSpace(InputSpace):
         self,
         *,
         duration: float | None = None,
-        sample_rate: int = 16000,
+        sample_rate: int | None = None,
         frame_shift: float = 0.1,
         initializer: Initializer | None = None,
         clamp: bool = True,
@@ -52,17 +53,16 @@ class WaveformSpace(InputSpace):
     ) -> None:
         """Check the arguments."""
         super().__init__(clamp=clamp)
-        if sample_rate < 1:
-            raise InputError("sample_rate >= 1", sample_rate, field="sample_rate")
+        self.start_rate(sample_rate)
         if duration is not None and not 0 < duration < math.inf:
             raise InputError("a finite duration > 0", duration, field="duration")
-        if not 0 < frame_shift < math.inf or round(frame_shift * sample_rate) < 1:
+        if not 0 < frame_shift < math.inf or round(frame_shift * self.sample_rate) < 1:
             raise InputError("a frame_shift of one sample or more", frame_shift, field="frame_shift")
         if band is not None and not 0 <= band[0] < band[1]:
             raise InputError("band (low, high) with 0 <= low < high", tuple(band), field="band")
         if max_frames is not None and max_frames < 1:
             raise InputError("max_frames >= 1", max_frames, field="max_frames")
-        self.duration, self.sample_rate, self.frame_shift = duration, sample_rate, frame_shift
+        self.duration, self.frame_shift = duration, frame_shift
         self.initializer = initializer or Noise(mean=0.0, std=1.0)
         self.band = None if band is None else (float(band[0]), float(band[1]))
         self.max_frames = max_frames
@@ -72,12 +72,16 @@ class WaveformSpace(InputSpace):
         """Fit the space to a target.
 
         Raises:
-            InputError: If the target takes no waveforms, or they are shorter than one of its chunks.
+            InputError: If the target takes no waveforms, or at another rate, or they are shorter than its chunks.
         """
         super().bind(target)
         if len(target.input_shape) != 2 or target.input_shape[0] != 1:
             got = f"inputs of shape {target.input_shape}"
             raise InputError("a target of waveforms (1, samples) for WaveformSpace", got)
+        self.take_rate(target.sample_rate)
+        tell_rate(self.initializer, self.sample_rate, "the space's")
+        if self.shift < 1:
+            raise InputError("a frame_shift of one sample or more", self.frame_shift, field="frame_shift")
         chunk = target.input_shape[-1]
         self.samples = chunk if self.duration is None else round(self.duration * self.sample_rate)
         if self.samples < chunk:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mi_lightning.errors import InputError
+from mi_lightning.data.axes import check_axes
+from mi_lightning.data.base import Kind
 
 
 class Transform(nn.Module, ABC):
@@ -18,7 +19,12 @@ class Transform(nn.Module, ABC):
 
     All randomness is drawn row by row on the CPU from generators that are handed over, so that a row is changed alike
     whatever runs beside it and wherever it runs.
+
+    Attributes:
+        axes: Kind of inputs on whose axes it works.
     """
+
+    axes: Kind = "picture"
 
     @abstractmethod
     def draw(self, generator: torch.Generator) -> Tensor:
@@ -46,8 +52,6 @@ class Transform(nn.Module, ABC):
         Raises:
             InputError: If these are no pictures.
         """
-        if x.ndim != 4:
-            expected = f"inputs (channels, height, width) for {type(self).__name__}"
-            raise InputError(expected, tuple(x.shape[1:]), field="transforms")
+        check_axes(x.shape[1:], self.axes, self, "transforms")
         drawn = torch.stack([self.draw(generator) for generator in generators]).float()
         return self.change(x, drawn.repeat_interleave(len(x) // len(generators), 0).to(x.device))

@@ -13,6 +13,7 @@ from typing import Any
 
 from mi_lightning.checkpoint import file_digest, plain_digest
 from mi_lightning.errors import InputError
+from mi_lightning.imports import code_digest
 from mi_lightning.recognisers import MissingRecogniserError, default_recogniser
 from mi_lightning.report.axes import NOTHING, Axis, is_number, number_label
 
@@ -214,7 +215,7 @@ def leaves(tree: Any, prefix: str = "", *, inner: bool = False) -> Iterator[tupl
 
 
 def run_digest(config: Mapping[str, Any], version: str) -> str:
-    """Digest of everything that decides what a run finds: its settings, and the content of the files that they name.
+    """Digest of everything that decides what a run finds: its settings, the files and the imported code that they name.
 
     Left out is where it writes and what it shows: ``trainer.logger`` and ``trainer.enable_progress_bar``. Where the
     recogniser is taken that is installed, its weights and settings belong to it: a run that was judged without one, or
@@ -233,6 +234,8 @@ def run_digest(config: Mapping[str, Any], version: str) -> str:
     settings = deciding(config)
     files = {key: file_digest(value) for key, value in leaves(settings) if isinstance(value, str) and _is_file(value)}
     content = {"version": version, "settings": settings, "files": files}
+    if names := settings.get("imports"):
+        content["code"] = {name: code_digest(name) for name in names}
     if settings.get("recogniser") == "auto":
         content["recognisers"] = {kind: _installed(kind) for kind in ("picture", "sound")}
     return plain_digest(content)
@@ -249,7 +252,7 @@ def _installed(kind: str) -> Any:
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out of a configuration what does not decide what a run finds: where it writes and what it shows."""
-    settings = {key: value for key, value in config.items() if key != "config"}
+    settings = {key: value for key, value in config.items() if key != "config" and (key != "imports" or value)}
     if isinstance(trainer := settings.get("trainer"), Mapping):
         settings["trainer"] = {k: v for k, v in trainer.items() if k not in ("logger", "enable_progress_bar")}
     return settings

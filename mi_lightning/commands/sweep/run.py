@@ -13,8 +13,9 @@ import torch
 import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-from mi_lightning.commands.base import Runner
+from mi_lightning.commands.base import Runner, headed
 from mi_lightning.commands.finished import finished_runs, mark_finished
 from mi_lightning.commands.sweep.plan import Cell
 from mi_lightning.errors import InputError
@@ -54,15 +55,16 @@ def run(cells: Sequence[Cell], folder: Path, jobs: int | None, console: Console,
         return {}
     count = default_jobs(len(waiting)) if jobs is None else min(jobs, len(waiting))
     workers = Workers(count=count, threads=threads_each(count))
-    console.print(f"[bold]sweep[/] {len(waiting)} runs, {count} at once, {workers.threads} threads each: {folder}")
+    told = f"{len(waiting)} runs, {count} at once, {workers.threads} threads each: {folder}"
+    console.print(headed("sweep", told))
     tasks = [_prepare(cell, folder, worker) for cell in waiting]
     failures: dict[str, str] = {}
     columns = (
-        TextColumn("sweep"),
+        TextColumn("sweep", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[left]}", markup=False),
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("sweep", total=total, completed=reused, left="")
@@ -72,8 +74,8 @@ def run(cells: Sequence[Cell], folder: Path, jobs: int | None, console: Console,
             cell = open_cells.pop(outcome.place)
             if outcome.error:
                 failures[cell.run_digest] = outcome.error
-                console.print(f"{cell.name}: [red]failed[/] ({tasks[outcome.place].log})")
-                console.print(f"  {outcome.error}", markup=False)
+                console.print(Text.assemble(f"{cell.name}: ", ("failed", "red"), f" ({tasks[outcome.place].log})"))
+                console.print(f"  {outcome.error}")
             else:
                 seconds.setdefault(cell.attack, []).append(outcome.value["seconds"])
                 console.print(_line(cell, outcome))

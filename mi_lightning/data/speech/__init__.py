@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mi_lightning.data.base import Part
 from mi_lightning.data.speech.base import Sex, SpeakerDataModule
-from mi_lightning.data.speech.cache import Part, Recording
+from mi_lightning.data.speech.cache import Recording
 from mi_lightning.data.speech.chunks import ChunkSet, Segment, UtteranceSet
 from mi_lightning.data.speech.folder import FolderOfSpeakers, SpeakerFolder
 from mi_lightning.data.speech.librispeech import LibriSpeech

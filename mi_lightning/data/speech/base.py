@@ -17,16 +17,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mi_lightning.audio.files import DamagedAudioError, read_audio
-from mi_lightning.data.base import Batch, Modality, PersonDataModule, Split, as_it_is
+from mi_lightning.data.base import Batch, Modality, Part, PersonDataModule, Split, as_it_is
+from mi_lightning.data.cache import cache_folder, some
 from mi_lightning.data.speech.cache import (
     Decoded,
-    Part,
     Recording,
-    cache_folder,
     cache_key,
     decode_recordings,
     open_decoded,
-    some,
 )
 from mi_lightning.data.speech.chunks import ChunkSet, Segment, UtteranceSet, cut, whole
 from mi_lightning.errors import InputError

@@ -5,27 +5,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mi_lightning.audio.files import FULL_SCALE, DamagedAudioError
 from mi_lightning.audio.prepare import prepare_audio
+from mi_lightning.data.base import Part
+from mi_lightning.data.cache import some
 from mi_lightning.errors import InputError, MIError
 from mi_lightning.io import made_whole
 
-Part = Literal["train", "test"]
 #: All samples of a corpus one after the other, (samples,) int16, and the table of whose are where.
 Decoded = tuple[NDArray[np.int16], dict[str, Any]]
 
-_NAMED = 3  # recordings that an error names before it counts the rest
-_VERSION = 1  # of the files in the cache
+_VERSION = 2  # of the files in the cache, and of what is noticed when they are made
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,6 @@ class Recording:
     name: str
     path: Path | None = None
     part: Part | None = None
-
-
-def cache_folder(given: str | None = None) -> Path:
-    """Folder for decoded audio: ``given``, or ``mi_lightning`` in the user's cache folder."""
-    if given is not None:
-        return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "mi_lightning"
 
 
 def cache_key(recordings: Sequence[Recording], kind: str, settings: dict[str, Any]) -> str:
@@ -154,8 +145,3 @@ def decode_recordings(
     digest = hashlib.sha256(json.dumps(rows).encode())
     digest.update(flat.tobytes())
     return flat, {"sha256": digest.hexdigest(), "recordings": rows}
-
-
-def some(names: Sequence[str]) -> str:
-    """Name the first few and count the others."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

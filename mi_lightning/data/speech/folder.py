@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mi_lightning.data.cache import some
 from mi_lightning.data.speech.base import SpeakerDataModule
 from mi_lightning.data.speech.cache import Recording
 from mi_lightning.errors import InputError
 
-_SUFFIXES = frozenset({".wav", ".flac", ".sph", ".nist", ".ogg", ".aif", ".aiff"})
+_SUFFIXES = frozenset({".wav", ".flac", ".sph", ".nist", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
+#: Endings of sound that nothing here decodes.
+_FOREIGN = frozenset({".m4a", ".aac", ".mp4", ".wma", ".amr", ".3gp", ".webm", ".mka", ".mkv", ".caf", ".ape", ".wv"})
 
 
 class FolderOfSpeakers(SpeakerDataModule):
@@ -83,8 +88,16 @@ def recordings_below(folder: Path) -> list[Recording]:
     ]
 
 
+def _conversion(name: str) -> str:
+    """The command that turns a file of sound into one that is read."""
+    return f"ffmpeg -i {shlex.quote(name)} {shlex.quote(Path(name).stem + '.flac')}"
+
+
 class SpeakerFolder(FolderOfSpeakers):
-    """Any folder with one folder per speaker, which holds WAV, FLAC or NIST SPHERE files at any depth.
+    """Any folder with one folder per speaker, which holds recordings at any depth.
+
+    WAV, FLAC, AIFF, NIST SPHERE, MP3, Ogg Vorbis and Opus are read, at any rate and with any number of channels. What
+    else lies there is left out, and named; a speaker of whom only such sound is there (M4A, say) is an error.
 
     Args:
         root: The folder; the environment variable ``MI_SPEAKERS`` if not given.
@@ -98,5 +111,24 @@ class SpeakerFolder(FolderOfSpeakers):
     layout = "with one folder of recordings per speaker"
 
     def find(self) -> list[Recording]:
-        """List the files below each speaker's folder."""
-        return recordings_below(self.folder)
+        """List the files below each speaker's folder, and name what is left out."""
+        folder = self.folder
+        recordings = recordings_below(folder)
+        used, speakers = {recording.path for recording in recordings}, {recording.speaker for recording in recordings}
+        left_out = [path for path in sorted(folder.rglob("*"), key=natural) if path.is_file() and path not in used]
+        left_out = [path for path in left_out if path.parent != folder or path.suffix.lower() in _SUFFIXES | _FOREIGN]
+        foreign = [path.relative_to(folder) for path in left_out if path.suffix.lower() in _FOREIGN]
+        lost = {path.parts[0]: path for path in foreign if len(path.parts) > 1 and path.parts[0] not in speakers}
+        if lost:
+            names = [f"{name} ({path.name})" for name, path in lost.items()]
+            first = next(iter(lost.values())).name
+            raise InputError(
+                f"recordings of each speaker that can be read; convert with {_conversion(first)}",
+                f"none of {some(names)}",
+                self.field,
+            )
+        if left_out and len(speakers) > 1:  # else what is missing is told
+            named = some([path.relative_to(folder).as_posix() for path in left_out])
+            hint = f"; {len(foreign)} are sound: {_conversion(foreign[0].name)}" if foreign else ""
+            warnings.warn(f"{folder}: {len(left_out)} files are left out: {named}{hint}", stacklevel=2)
+        return recordings

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from mi_lightning.audio.rate import Rated
 from mi_lightning.audio.spectra import power_spectra
 from mi_lightning.data.base import PersonDataModule
 from mi_lightning.data.speech.protocol import speech_of
@@ -43,13 +44,13 @@ _LEVELS = {
 }
 
 
-class SpeechSpectrum:
+class SpeechSpectrum(Rated):
     """Long-term average amplitude spectrum of speech: of many languages, or of given speakers.
 
     Args:
         references: Speech of speakers *other* than those who are attacked, set up when it is first used; the published
             average of 12 languages if None.
-        sample_rate: Samples in a second.
+        sample_rate: Samples in a second; the target's if not given.
         seconds: Speech of each utterance that is used, at most.
     """
 
@@ -57,11 +58,16 @@ class SpeechSpectrum:
     public: ClassVar[bool] = True
 
     def __init__(
-        self, references: PersonDataModule | None = None, *, sample_rate: int = 16000, seconds: float = 10.0
+        self, references: PersonDataModule | None = None, *, sample_rate: int | None = None, seconds: float = 10.0
     ) -> None:
         """Keep the arguments; nothing is read yet."""
-        self.references, self.sample_rate, self.seconds = references, sample_rate, seconds
+        self.references, self.seconds = references, seconds
+        self.start_rate(sample_rate)
         self._known: dict[int, Tensor] = {}
+
+    def rate_changed(self) -> None:
+        """Forget the spectra at another rate."""
+        self._known.clear()
 
     def amplitude(self, samples: int) -> Tensor:
         """Return the amplitude at each frequency of ``rfft`` of so many samples, 1 at most, shape (samples // 2 + 1,).

@@ -9,8 +9,8 @@ from lightning.pytorch import Callback, Trainer
 
 from mi_lightning.attacks.attack import Attack
 from mi_lightning.attacks.findings import Report
+from mi_lightning.attacks.in_parts import InParts
 from mi_lightning.attacks.result import InversionResult
-from mi_lightning.attacks.wrappers import Runs
 from mi_lightning.targets.base import Target
 
 
@@ -18,7 +18,11 @@ class Attacking(Protocol):
     """What callbacks see of an :class:`~mi_lightning.lightning.module.Inversion`."""
 
     attack: Attack
-    engine: Runs
+    engine: InParts
+
+    @property
+    def estimate(self) -> object | None:
+        """What the attack will take, in one line as text."""
 
     @property
     def target(self) -> Target:
@@ -43,6 +47,9 @@ class InversionCallback(Callback):
 
     def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
         """Run after each report, every few iterations: the host may look at the device here."""
+
+    def on_part_end(self, trainer: Trainer, inversion: Attacking, number: int, result: InversionResult) -> None:
+        """Run when a part of an attack in parts is over while others still run, with what it found on this process."""
 
     def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
         """Run once when all rows have stopped, on every process, with the rows of all processes."""

@@ -25,8 +25,8 @@ class WholeProgress(ProgressBar, InversionCallback):
     """Show one bar over all epochs of a training, or over all iterations of an attack.
 
     Lightning's own bars start anew each epoch, which for epochs of milliseconds is a flicker. Beside the bar stand
-    loss and accuracy, or mean cost and the number of rows that still run. Where the output is no terminal, only the
-    end of it is written.
+    loss and accuracy, or mean cost and the number of rows that still run. Above that of an attack stands what it will
+    take. Where the output is no terminal, only that and the end of the bar are written.
     """
 
     def __init__(self) -> None:
@@ -59,9 +59,13 @@ class WholeProgress(ProgressBar, InversionCallback):
         """Open the bar of an attack."""
         self._done = 0
         self._open("invert", inversion.attack.max_iterations * inversion.engine.parts)
+        if self._bar is not None and inversion.estimate is not None:
+            self._bar.console.print(str(inversion.estimate), highlight=False, soft_wrap=True, markup=False)
 
     def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
         """Advance to the report."""
+        if self._bar is not None:  # there are more parts once memory has run short
+            self._bar.update(self._task, total=inversion.attack.max_iterations * inversion.engine.parts)
         done = report.part * inversion.attack.max_iterations + report.iteration
         advance, self._done = done - self._done, done
         self._update(advance, {"cost": report.cost, "active_rows": report.active_rows})
@@ -78,12 +82,12 @@ class WholeProgress(ProgressBar, InversionCallback):
         if not self._enabled:
             return
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[shown]}"),
+            TextColumn("{task.fields[shown]}", markup=False),
         )
         self._task = self._bar.add_task(what, total=total, shown="")
         self._bar.start()

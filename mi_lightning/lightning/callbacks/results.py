@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,22 @@ from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.judgement import best_rows
 from mi_lightning.judging.sanity import Sanity
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
-from mi_lightning.report import write_results
+from mi_lightning.report import write_part, write_results
 from mi_lightning.report.media import media
 from mi_lightning.report.pictures import Pixels
 
 FRAMES = 16  # snapshots of what has been found so far, of which a report shows some
 
+#: Folder of what the parts of an attack that are over have found, until all of it is written.
+PARTIAL = "partial"
+
 
 class ResultsWriter(InversionCallback):
     """Write ``results.json``, ``per_label.csv``, ``reconstructions.npz`` and ``.png`` when an attack ends.
 
-    Also when it was interrupted: what was found until then is written. If the trainer has a judge
+    Also when it was interrupted: what was found until then is written. Of an attack that runs in parts (all rows do not
+    fit in memory) each part that is over is kept in ``partial/``, arrays as in ``reconstructions.npz``, until all is
+    written: also who is killed keeps it. If the trainer has a judge
     (``InversionTrainer.invert`` with references or an evaluator), the files hold its metrics and controls.
 
     Args:
@@ -51,6 +57,7 @@ class ResultsWriter(InversionCallback):
     def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
         """Begin a new timeline."""
         self._frames, self._stride, self._seen = [], 1, 0
+        self._home = self._folder(trainer)  # asked for by all processes together, which end their parts one by one
         self._keep(trainer, inversion, 0)
 
     def on_report(self, trainer: Trainer, inversion: Attacking, report: Report) -> None:
@@ -61,6 +68,10 @@ class ResultsWriter(InversionCallback):
         self._seen += 1
         if self._seen % self._stride == 0:
             self._keep(trainer, inversion, report.iteration)
+
+    def on_part_end(self, trainer: Trainer, inversion: Attacking, number: int, result: InversionResult) -> None:
+        """Keep what a part has found, on its process."""
+        write_part(self._home / PARTIAL / f"process_{trainer.global_rank}_part_{number:04d}.npz", result)
 
     def _keep(self, trainer: Trainer, inversion: Attacking, iteration: int) -> None:
         if trainer.world_size > 1 or inversion.engine.parts > 1:
@@ -99,6 +110,7 @@ class ResultsWriter(InversionCallback):
             timeline=self._timeline(),
             verification=verification.describe() if isinstance(verification, Sanity) else None,
         )
+        shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
     def _folder(self, trainer: Trainer) -> Path:
         """The folder. To be asked for on every process: the trainer broadcasts its own."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from mi_lightning.report.formats import show
 
@@ -15,8 +16,9 @@ def human_table(judgement: Mapping[str, Any]) -> Table:
     """Make the table of :func:`~mi_lightning.report.study.human_judgement` for the terminal, one line a run."""
     out = judgement["excluded"]
     excluded = f"; left out, since attention checks failed: {', '.join(out)}" if out else ""
+    title = f"Human judges: {judgement['counted']} of {len(judgement['judges'])}{excluded}"
     table = Table(
-        title=f"Human judges: {judgement['counted']} of {len(judgement['judges'])}{excluded}",
+        title=Text(title, style="table.title"),
         title_justify="left",
         caption="picked: the person was chosen in the line-up; none: right “none of these”, without the person\n"
         "same: “same person” to pairs that are, and (false) to pairs that are not; d': the distance of the two\n"
@@ -32,7 +34,7 @@ def human_table(judgement: Mapping[str, Any]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for run in judgement["runs"]:
         table.add_row(
-            run["name"],
+            Text(run["name"]),
             with_interval(run["identified"]),
             show(run["chance_identified"], "share"),
             *(show(run[name]["share"], "share") for name in ("none_right", "hits", "false_alarms")),

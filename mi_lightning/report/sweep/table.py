@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from mi_lightning.report.formats import show
 from mi_lightning.report.sweep.figure import FIGURES, INSIDE, RECOGNISED, missing_headline
@@ -25,11 +26,11 @@ def sweep_table(plan: SweepPlan, runs: Sequence[SweepRun]) -> Table:
     series = series_of(plan, runs)
     figure = FIGURES[series[0]["breakdown"]["figure"]]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(plan.strength.title)
+    table.add_column(Text(plan.strength.title))
     for name in ("accuracy", "calib. error"):
         table.add_column(name, justify="right")
     for line in series:
-        table.add_column(f"{line['name']}\n{_HEADS[figure.key]}", justify="right")
+        table.add_column(Text(f"{line['name']}\n{_HEADS[figure.key]}"), justify="right")
         table.add_column("\nfailed", justify="right")
         table.add_column("\ninside top-1", justify="right")
     for label in plan.strength.rising:
@@ -37,7 +38,11 @@ def sweep_table(plan: SweepPlan, runs: Sequence[SweepRun]) -> Table:
         some = next((point for point in here if point is not None), None)
         if some is None:
             continue
-        row = [label, show(some["accuracy"]["value"], "share"), show(some["calibration_error"]["value"], "share")]
+        row: list[str | Text] = [
+            Text(label),
+            show(some["accuracy"]["value"], "share"),
+            show(some["calibration_error"]["value"], "share"),
+        ]
         for point in here:
             decides, failed, inside = ((point or {}).get(n) for n in (figure.key, "attack_failed", "evaluator_top1"))
             row += [
@@ -47,6 +52,8 @@ def sweep_table(plan: SweepPlan, runs: Sequence[SweepRun]) -> Table:
             ]
         table.add_row(*row)
     missing = missing_headline(series, runs)
-    table.caption = "\n".join([*([] if missing is None else [missing]), *reading(plan, series)])
+    table.caption = Text(
+        "\n".join([*([] if missing is None else [missing]), *reading(plan, series)]), style="table.caption"
+    )
     table.caption_justify = "left"
     return table

@@ -60,6 +60,7 @@ def attack(tiny_softmax: SoftmaxRegression, faces: AttFaces, evaluator_ckpt: str
             Inversion(target=WhiteBox(tiny_softmax), **(plain | settings)),
             faces if judged else None,
             evaluator_ckpt if judged else None,
+            unverified=True,  # its weights are drawn: it knows nobody
         )
         return trainer
 
