@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,8 @@ def label(x):
 def mine(study, monkeypatch):
     """A module of the user's, and an attack of a few queries."""
     (study / "mynet.py").write_text(MINE)
-    monkeypatch.syspath_prepend(str(study))
-    monkeypatch.delitem(__import__("sys").modules, "mynet", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "mynet", raising=False)
     space = {
         "class_path": "mi_lightning.attacks.spaces.PixelSpace",
         "init_args": {
@@ -69,7 +70,8 @@ def attack(folder: Path, kind: str, **init_args) -> dict:
     """Write the target's YAML, attack it, and return what is written of it."""
     target = {"class_path": f"mi_lightning.targets.{kind}", "init_args": init_args}
     write(folder / "own.yaml", {"data": "data/faces.yaml", "model": {"target": target}})
-    main(["invert", "--config", "own.yaml", "--config", "attack/few.yaml", "--recogniser", "null"])
+    own = ["--import", "mynet"] if "mynet" in str(init_args) else []
+    main(["invert", "--config", "own.yaml", "--config", "attack/few.yaml", "--recogniser", "null", *own])
     run = sorted((folder / "lightning_logs/invert/own").iterdir())[-1]
     results = json.loads((run / "results.json").read_text())
     with np.load(run / "reconstructions.npz", allow_pickle=False) as arrays:
@@ -111,7 +113,8 @@ def test_a_function_by_its_dotted_path(mine, capsys, function, more):
     assert said["class"] in ("mynet.confidences", "mynet.predict_proba")
     assert (said["price_per_query"], said["price"]) == (0.5, 0.5 * (4 * (3 * 5 + 1) + 8))  # 8 to verify
     assert "price: 72 queries x 0.5 = 36" in capsys.readouterr().out
-    assert main(["invert", "--config", str(mine / "lightning_logs/invert/own/version_0/config.yaml")]) is None
+    if isinstance(function, str):  # the configuration that was kept is that of the run
+        main(["invert", "--config", "lightning_logs/invert/own/version_0/config.yaml", "--import", "mynet"])
 
 
 def test_a_function_that_says_labels(mine):
