@@ -79,6 +79,21 @@ def test_a_program_is_attacked(tmp_path, kind):
     assert target.describe()["weights"]["kind"] == {"script": "TorchScript", "export": "torch.export"}[kind]
 
 
+def test_a_control_leaves_the_weights_of_the_file_out(tmp_path):
+    file, module = saved(tmp_path, linear(seed=2)), linear(seed=1)
+    nn.init.zeros_(module[1].weight)  # as some heads start, whose answers would all be the same
+    target = TorchModule(module, file, untrained=True, input_shape=(3, 2, 2))
+    assert not module[1].weight.any()
+    weight = target.module[1].weight
+    assert weight.any()
+    assert not torch.equal(weight, linear(seed=2)[1].weight)
+    said = target.describe()
+    assert (said["training"], said["weights"], said["checkpoint"]) == ({"untrained": True}, None, "")
+    assert TorchModule(module, file, untrained=True, input_shape=(3, 2, 2)).fingerprint() == target.fingerprint()
+    with pytest.raises(InputError, match=r"an architecture, whose weights can be drawn anew, got a whole program"):
+        TorchModule(None, file, untrained=True, trust_file=True, input_shape=(3, 2, 2))
+
+
 # ------------------------------------------------------------------------------------------------ attacked
 
 
