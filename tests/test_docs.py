@@ -85,8 +85,8 @@ def test_links_lead_to_a_page_and_a_heading(name):
 
 def test_the_index_and_the_site_have_every_page():
     pages = set(PAGES) - {"README.md"}
-    assert set(re.findall(r"^\| \[(\w+\.md)\]", PAGES["README.md"], re.M)) == pages
-    assert set(re.findall(r"^  - \w[\w ]*: (\w+\.md)$", SITE, re.M)) == pages | {"README.md", "CONTRIBUTING.md"}
+    assert set(re.findall(r"^\| \[([\w-]+\.md)\]", PAGES["README.md"], re.M)) == pages
+    assert set(re.findall(r"^  - \w[\w ]*: ([\w-]+\.md)$", SITE, re.M)) == pages | {"README.md", "CONTRIBUTING.md"}
 
 
 # ----------------------------------------------------------------------------------------------------- references

@@ -31,8 +31,10 @@ class LoadedModule(WhiteBox):
         """Copy and freeze the module, and look at what it answers."""
         if untrained:
             module, weights = _untrained(module), None
-        file, digest = ("", "") if weights is None else (weights.file, weights.sha256)
-        super().__init__(module, checkpoint=file, checkpoint_sha256=digest, **white_box)
+        # compared with the file while they were loaded: a white box would read it once more
+        super().__init__(module, checkpoint="", checkpoint_sha256="", **white_box)
+        if weights is not None:
+            self.checkpoint, self.checkpoint_sha256 = weights.file, weights.sha256
         self.weights, self.untrained = None if weights is None else weights.describe(), untrained
 
     def describe(self) -> dict[str, Any]:

@@ -232,13 +232,14 @@ def mynet(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", ["mynet.Net", "mynet.make"])
 def test_a_class_and_a_function_by_the_command_line(mynet, tmp_path, path):
     (tmp_path / "own.yaml").write_text(YAML % path)
-    main(["invert", "--config", "own.yaml", "--trainer.enable_progress_bar", "false"])
+    flags = ["--import", "mynet", "--trainer.enable_progress_bar", "false"]
+    main(["invert", "--config", "own.yaml", *flags])
     said = json.loads((tmp_path / "runs/own/version_0/results.json").read_text())["target"]
     assert said["weights"] == {"file": "net.pt", "sha256": file_digest("net.pt"), "kind": "state dict"}
     assert (said["class"], said["preprocessing"]) == ("mynet.Net", "Preprocessing(mean=(0.5,), std=(0.25,))")
     # what was written down runs again
     again = tmp_path / "runs/own/version_0/config.yaml"
-    main(["invert", "--config", str(again), "--trainer.enable_progress_bar", "false"])
+    main(["invert", "--config", str(again), *flags])
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_a_class_and_a_function_by_the_command_line(mynet, tmp_path, path):
 def test_what_is_wrong_is_one_line_before_any_file(mynet, tmp_path, capsys, change, words):
     (tmp_path / "own.yaml").write_text((YAML % "mynet.Net").replace(*change))
     with pytest.raises(SystemExit) as caught:
-        main(["invert", "--config", "own.yaml"])
+        main(["invert", "--config", "own.yaml", "--import", "mynet"])
     said = capsys.readouterr().err.strip()
     assert caught.value.code == 2
     assert len(said.splitlines()) == 1
