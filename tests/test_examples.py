@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import re
 import sys
@@ -56,6 +55,7 @@ def test_the_script_and_its_yaml(path, here, monkeypatch, capsys, request):
     config = path.with_suffix(".yaml")
     if config.is_file():
         flags = ["--trainer.enable_progress_bar", "false", "--trainer.logger.init_args.version", "v"]
+        flags += re.findall(r"--import \w+", config.read_text())[:1] and ["--import", path.stem]
         main(["invert", "--config", str(config), *flags])
         (results,) = here.rglob("results.json")
         rows = json.loads(results.read_text())["per_label"]

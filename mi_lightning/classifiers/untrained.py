@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.loading import load_classifier, save_classifier
@@ -71,11 +72,16 @@ def untrained_copy(checkpoint: str | Path, path: str | Path, seed: int = 0) -> C
 def _drawn(classifier: Classifier) -> Classifier:
     """Make one anew, from the global random state; what it starts at zero is drawn as PyTorch does."""
     fresh = type(classifier)(**classifier.init_args)
-    for module in fresh.modules():
-        weight, reset = getattr(module, "weight", None), getattr(module, "reset_parameters", None)
-        if isinstance(weight, nn.Parameter) and callable(reset) and not weight.any():
-            reset()
+    draw_zeros(fresh)
     return fresh.eval()
+
+
+def draw_zeros(module: nn.Module) -> None:
+    """Draw layers whose weights are all zero as PyTorch does, in place, from the global random state."""
+    for layer in module.modules():
+        weight, reset = getattr(layer, "weight", None), getattr(layer, "reset_parameters", None)
+        if isinstance(weight, nn.Parameter) and not is_lazy(weight) and callable(reset) and not weight.any():
+            reset()
 
 
 @torch.no_grad()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
+from mi_lightning.classifiers.untrained import draw_zeros
 from mi_lightning.errors import InputError
 from mi_lightning.targets.weights import Weights, open_program, read_weights_file, with_weights
 from mi_lightning.targets.white_box import WhiteBox
@@ -26,9 +29,12 @@ class LoadedModule(WhiteBox):
         self, module: nn.Module, weights: Weights | None, *, untrained: bool = False, **white_box: Any
     ) -> None:
         """Copy and freeze the module, and look at what it answers."""
-        weights = None if untrained else weights
-        file, digest = ("", "") if weights is None else (weights.file, weights.sha256)
-        super().__init__(module, checkpoint=file, checkpoint_sha256=digest, **white_box)
+        if untrained:
+            module, weights = _untrained(module), None
+        # compared with the file while they were loaded: a white box would read it once more
+        super().__init__(module, checkpoint="", checkpoint_sha256="", **white_box)
+        if weights is not None:
+            self.checkpoint, self.checkpoint_sha256 = weights.file, weights.sha256
         self.weights, self.untrained = None if weights is None else weights.describe(), untrained
 
     def describe(self) -> dict[str, Any]:
@@ -37,6 +43,15 @@ class LoadedModule(WhiteBox):
         if self.untrained:  # what is known of how the given one was trained is not true of it
             said |= {"training": {"untrained": True}, "test_accuracy": None}
         return said
+
+
+def _untrained(module: nn.Module) -> nn.Module:
+    """Return a copy of which no layer is zero: its answers would all be the same, and an attack would prove nothing."""
+    fresh = copy.deepcopy(module)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # not torch.manual_seed, which seeds every device
+        draw_zeros(fresh)
+    return fresh
 
 
 class TorchModule(LoadedModule):

@@ -255,3 +255,21 @@ def test_changes_leave_all_else_as_it_is(audit):
     before, after = (line.complete("invert", configs, changes=new) for new in (None, {"model.max_iterations": 7}))
     assert (before["model"].pop("max_iterations"), after["model"].pop("max_iterations")) == (20, 7)
     assert before == after
+
+
+def test_the_control_of_a_target_made_of_a_file(audit):
+    """It leaves the file's weights out; who was not there while it was trained, nobody can repeat."""
+    module = {"class_path": "mi_lightning.classifiers.SoftmaxRegression"}
+    module["init_args"] = {"input_shape": [1, 8, 6], "num_classes": 4}
+    (checkpoint,) = (path for path in audit.rglob("*.ckpt") if "victim" in path.stem)
+    own = {"class_path": "mi_lightning.targets.TorchModule"}
+    own["init_args"] = {"module": module, "weights": str(checkpoint), "input_shape": [1, 8, 6], "class_names": PEOPLE}
+    write(audit / "target/own.yaml", {"data": "../data/faces.yaml", "model": {"target": own}})
+    flags = ["--output", "own", "--controls", "[untrained, without_person]"]
+    main(["audit", "--targets", "[target/own.yaml]", "--attacks", "[attack/steps.yaml]", *flags])
+    first, second = read_controls(audit / "own")["own_steps"]
+    assert (first.name, first.reason) == ("untrained", "")
+    assert "whose weights are a file of their own" in second.reason
+    (folder,) = first.folders
+    said = results_of(folder)["target"]
+    assert (said["training"], said["weights"]) == ({"untrained": True}, None)

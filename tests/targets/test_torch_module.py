@@ -79,6 +79,21 @@ def test_a_program_is_attacked(tmp_path, kind):
     assert target.describe()["weights"]["kind"] == {"script": "TorchScript", "export": "torch.export"}[kind]
 
 
+def test_a_control_leaves_the_weights_of_the_file_out(tmp_path):
+    file, module = saved(tmp_path, linear(seed=2)), linear(seed=1)
+    nn.init.zeros_(module[1].weight)  # as some heads start, whose answers would all be the same
+    target = TorchModule(module, file, untrained=True, input_shape=(3, 2, 2))
+    assert not module[1].weight.any()
+    weight = target.module[1].weight
+    assert weight.any()
+    assert not torch.equal(weight, linear(seed=2)[1].weight)
+    said = target.describe()
+    assert (said["training"], said["weights"], said["checkpoint"]) == ({"untrained": True}, None, "")
+    assert TorchModule(module, file, untrained=True, input_shape=(3, 2, 2)).fingerprint() == target.fingerprint()
+    with pytest.raises(InputError, match=r"an architecture, whose weights can be drawn anew, got a whole program"):
+        TorchModule(None, file, untrained=True, trust_file=True, input_shape=(3, 2, 2))
+
+
 # ------------------------------------------------------------------------------------------------ attacked
 
 
@@ -217,13 +232,14 @@ def mynet(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", ["mynet.Net", "mynet.make"])
 def test_a_class_and_a_function_by_the_command_line(mynet, tmp_path, path):
     (tmp_path / "own.yaml").write_text(YAML % path)
-    main(["invert", "--config", "own.yaml", "--trainer.enable_progress_bar", "false"])
+    flags = ["--import", "mynet", "--trainer.enable_progress_bar", "false"]
+    main(["invert", "--config", "own.yaml", *flags])
     said = json.loads((tmp_path / "runs/own/version_0/results.json").read_text())["target"]
     assert said["weights"] == {"file": "net.pt", "sha256": file_digest("net.pt"), "kind": "state dict"}
     assert (said["class"], said["preprocessing"]) == ("mynet.Net", "Preprocessing(mean=(0.5,), std=(0.25,))")
     # what was written down runs again
     again = tmp_path / "runs/own/version_0/config.yaml"
-    main(["invert", "--config", str(again), "--trainer.enable_progress_bar", "false"])
+    main(["invert", "--config", str(again), *flags])
 
 
 @pytest.mark.parametrize(
@@ -242,7 +258,7 @@ def test_a_class_and_a_function_by_the_command_line(mynet, tmp_path, path):
 def test_what_is_wrong_is_one_line_before_any_file(mynet, tmp_path, capsys, change, words):
     (tmp_path / "own.yaml").write_text((YAML % "mynet.Net").replace(*change))
     with pytest.raises(SystemExit) as caught:
-        main(["invert", "--config", "own.yaml"])
+        main(["invert", "--config", "own.yaml", "--import", "mynet"])
     said = capsys.readouterr().err.strip()
     assert caught.value.code == 2
     assert len(said.splitlines()) == 1
