@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Picture = NDArray[np.uint8]
 
@@ -133,7 +133,7 @@ def _levels(path: Path) -> Picture:
         if image.mode == "F":
             raise DamagedPictureError("levels that are no whole numbers")
         return np.asarray(image.convert("L" if image.mode in ("L", "LA", "La", "1") else "RGB"))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise DamagedPictureError("no picture that can be read" if start else "empty") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DamagedPictureError("more pixels than any photograph has") from None
