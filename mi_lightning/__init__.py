@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from mi_lightning.lightning.fit import fit
     from mi_lightning.report.notebook import show
     from mi_lightning.report.plot import plot
-    from mi_lightning.targets import BlackBox, LabelOnly, Preprocessing, TorchModule, WhiteBox, defenses
+    from mi_lightning.targets import (
+        BlackBox,
+        HttpModel,
+        LabelOnly,
+        NumpyFunction,
+        OnnxModel,
+        Preprocessing,
+        SklearnModel,
+        TorchModule,
+        WhiteBox,
+        defenses,
+    )
 
 __version__ = "0.1.0"
 
@@ -31,10 +42,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Attack": "mi_lightning.attacks.attack:Attack",
     "BlackBox": "mi_lightning.targets:BlackBox",
+    "HttpModel": "mi_lightning.targets:HttpModel",
     "InversionResult": "mi_lightning.attacks.result:InversionResult",
     "Judge": "mi_lightning.judging:Judge",
     "LabelOnly": "mi_lightning.targets:LabelOnly",
+    "NumpyFunction": "mi_lightning.targets:NumpyFunction",
+    "OnnxModel": "mi_lightning.targets:OnnxModel",
     "Preprocessing": "mi_lightning.targets:Preprocessing",
+    "SklearnModel": "mi_lightning.targets:SklearnModel",
     "TorchModule": "mi_lightning.targets:TorchModule",
     "WhiteBox": "mi_lightning.targets:WhiteBox",
     "attacks": "mi_lightning.attacks",
@@ -59,10 +74,14 @@ _RICH = (
 __all__ = [
     "Attack",
     "BlackBox",
+    "HttpModel",
     "InversionResult",
     "Judge",
     "LabelOnly",
+    "NumpyFunction",
+    "OnnxModel",
     "Preprocessing",
+    "SklearnModel",
     "TorchModule",
     "WhiteBox",
     "__version__",

@@ -43,9 +43,10 @@ def imported(path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_the_script_and_its_yaml(path, here, monkeypatch, capsys):
+def test_the_script_and_its_yaml(path, here, monkeypatch, capsys, request):
     module = imported(path, monkeypatch)
     module.make()
+    request.addfinalizer(getattr(module, "end", lambda: None))  # a service that it started
     made = {file.name for file in here.iterdir()}
     assert made
     module.main()
