@@ -49,15 +49,15 @@ class Block(nn.Module):
         return functional.relu(added + self.downsample(x))
 
 
-def resnet18(num_classes: int) -> nn.Module:
+def resnet18(num_classes: int, width: int = 64) -> nn.Module:
     """ResNet-18, layer by layer that of torchvision, so that this needs nothing but torch."""
-    layers: list[nn.Module] = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    layers: list[nn.Module] = [nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
     layers.append(nn.MaxPool2d(3, 2, 1))
-    width = 64
-    for outside, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        layers += [Block(width, outside, stride), Block(outside, outside, 1)]
-        width = outside
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, num_classes))
+    inside = width
+    for outside, stride in ((width, 1), (2 * width, 2), (4 * width, 2), (8 * width, 2)):
+        layers += [Block(inside, outside, stride), Block(outside, outside, 1)]
+        inside = outside
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inside, num_classes))
 
 
 class DrawnPeople(PersonDataModule):
@@ -101,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--people", type=int, default=500, help="people, each one a class")
     parser.add_argument("--side", type=int, default=224, help="pixels of a side")
+    parser.add_argument("--width", type=int, default=64, help="channels of the first layer; 64 is ResNet-18")
     parser.add_argument("--iterations", type=int, default=2, help="iterations of the attack")
     parser.add_argument("--gigabytes", type=float, default=4.0, help="limit on the memory of the process; 0 for none")
     parser.add_argument("--folder", type=Path, default=Path("runs/big"), help="where results go")
@@ -114,7 +115,7 @@ def main() -> None:
     torch.manual_seed(0)
     shape = (3, given.side, given.side)
     data = DrawnPeople(given.people, shape)
-    target = WhiteBox(resnet18(given.people), input_shape=shape, class_names=data.class_names)
+    target = WhiteBox(resnet18(given.people, given.width), input_shape=shape, class_names=data.class_names)
     steps = {"cost": NegativeLogConfidence(), "gradient_filter": UnitRMS()}  # they move also where a net is unsure
     inversion = Inversion(target=target, max_iterations=given.iterations, report_every=1, **steps)
     trainer = InversionTrainer(
@@ -125,7 +126,8 @@ def main() -> None:
         enable_model_summary=False,
     )
     began = time.perf_counter()
-    result = trainer.invert(inversion, datamodule=data, recogniser=None)
+    # its weights are drawn: it knows nobody
+    result = trainer.invert(inversion, datamodule=data, recogniser=None, unverified=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     folder = Path(str(trainer.log_dir))
     written = json.loads((folder / "results.json").read_text())

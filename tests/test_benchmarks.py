@@ -293,3 +293,15 @@ def test_five_splits_are_as_many_people_as_one():
     assert five.by_person(people, "recognised").startswith("25.0% (12% to ")
     assert five.by_person(people, "fools_model_only").startswith("0.0% (0% to 9%)")
     assert five.by_person(people, "detected") == "–"
+
+
+def test_big_model_attacks_judges_and_says_what_it_took(monkeypatch, tmp_path, capsys):
+    big = script("big_model")
+    assert sum(p.numel() for p in big.resnet18(1000).parameters()) == 11_689_512  # as torchvision's has
+    arguments = ["--people", "3", "--side", "32", "--width", "4", "--iterations", "1", "--gigabytes", "0"]
+    monkeypatch.setattr(sys, "argv", ["big_model.py", *arguments, "--folder", str(tmp_path)])
+    big.main()
+    said = capsys.readouterr().out
+    assert "3 rows x 1 iterations: about 1 s, at most 6 queries" in said
+    assert "3 people in results.json" in said
+    assert [file.name for file in (tmp_path / "resnet18" / "version_0").glob("*.json")] == ["results.json"]

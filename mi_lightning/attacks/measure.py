@@ -53,7 +53,7 @@ class PeakMemory(TorchDispatchMode):
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._held: dict[int, weakref.ref[Any]] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ class Problem(nn.Module):
         #: Where candidates lie: with the target's weights, if it shows any.
         self.device = next((parameter.device for parameter in target.parameters()), torch.device("cpu"))
         for prior in self.priors:
-            prior.check(self.candidate_shape if prior.sees == "candidate" else target.input_shape)
+            cast(Any, prior).check(self.candidate_shape if prior.sees == "candidate" else target.input_shape)
         if transforms:
             self.try_transforms(transforms, "transforms")
 

@@ -16,7 +16,8 @@ from mi_lightning.targets.base import Target
 BINS = 15
 
 
-_BATCH = 256  # samples in a query
+_BATCH = 256  # samples in a query, ...
+_VALUES = 2**22  # ... fewer of larger ones: values in all of them
 
 
 def calibration_error(
@@ -128,4 +129,5 @@ def measure_utility(target: Target, x: Tensor, y: Tensor, *, passes: int = 20) -
 
 def _ask(target: Target, x: Tensor) -> Tensor:
     """Released confidences, shape (N, C), on the CPU."""
-    return torch.cat([target.confidences(part).float().cpu() for part in x.split(_BATCH)])
+    size = max(1, min(_BATCH, _VALUES // max(1, x[:1].numel())))
+    return torch.cat([target.confidences(part).float().cpu() for part in x.split(size)])

@@ -17,7 +17,7 @@ from mi_lightning.data.base import PersonDataModule
 from mi_lightning.errors import InputError
 from mi_lightning.judging import likeness
 from mi_lightning.judging.inside import features_and_logits, nearest_person, person_means, takes, top_k_hits
-from mi_lightning.judging.judgement import Judgement, best_rows, summarise
+from mi_lightning.judging.judgement import Judgement, best_rows, select_rows, summarise
 from mi_lightning.judging.outside import OutsideJudge, UnfitRecogniserError
 from mi_lightning.judging.verdicts import verdicts_of
 from mi_lightning.nn.pictures import is_picture
@@ -113,7 +113,7 @@ class Judge:
         x, y = self._photographs
         total = x.new_zeros(self.num_classes, *self.input_shape).index_add_(0, y, x)
         count = y.bincount(minlength=self.num_classes)
-        return total / count.reshape(-1, *[1] * len(self.input_shape))
+        return total.div_(count.reshape(-1, *[1] * len(self.input_shape)))
 
     @cached_property
     def _albums(self) -> Tensor:
@@ -182,7 +182,7 @@ class Judge:
         per_row = dict(judgement.per_row)
         if self.outside is not None:
             try:
-                opinion = self.outside.ask(_select(seen, chosen), result.label[chosen])
+                opinion = self.outside.ask(select_rows(seen, chosen), result.label[chosen])
                 length = seen.shape[-1]
                 guess = torch.full((len(result),), -1)
                 guess[chosen] = opinion.guess
@@ -228,7 +228,7 @@ class Judge:
         chosen = best_rows(result)
         label = result.label[chosen]
         seen = likeness.into_range(result.reconstruction.float(), self.input_range)
-        controls = self._controls(_select(seen, chosen), label)
+        controls = self._controls(select_rows(seen, chosen), label)
         scores = self._score(seen, result.label)
         # one after the other: all of them together would be several times what was found
         parts = {name: self._score(image, of).per_row for name, image, of in controls}
@@ -241,7 +241,7 @@ class Judge:
             chance=self._chance(),
             evaluator_guess=scores.guess,
             best_match=best_match,
-            reference_mean=None if self.references is None else _select(self._image_means, result.label),
+            reference_mean=None if self.references is None else select_rows(self._image_means, result.label),
             reference_best=None if best_match is None else self._photographs[0][best_match],
             class_names=self.class_names,
             description=self.describe(),
@@ -274,7 +274,7 @@ class Judge:
         """Name, images and labels of each control: as many images as people were attacked."""
         generator = torch.Generator().manual_seed(self.seed)
         low, high = self.input_range
-        noise = torch.rand(reconstruction.shape, generator=generator) * (high - low) + low
+        noise = torch.rand(reconstruction.shape, generator=generator).mul_(high - low).add_(low)
         controls = [("noise", noise, label)]
         if self.references is not None and self.averages:
             mean_face = self._photographs[0].mean(0)
@@ -345,11 +345,6 @@ class Judge:
 def _pairs(images: Tensor) -> int:
     """Pairs of images, shape (R, *input_shape), that are compared at once."""
     return max(1, min(_PAIRS, _VALUES // max(1, images.shape[1:].numel())))
-
-
-def _select(x: Tensor, index: Tensor) -> Tensor:
-    """``x[index]``, and not a copy where these are all of them in their order."""
-    return x if torch.equal(index, torch.arange(len(x))) else x[index]
 
 
 def _some(names: tuple[str, ...]) -> str:

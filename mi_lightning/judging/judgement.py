@@ -78,6 +78,11 @@ def best_rows(result: InversionResult) -> Tensor:
     return (pairs[None] == chosen[:, None]).all(2).int().argmax(1)
 
 
+def select_rows(x: Tensor, index: Tensor) -> Tensor:
+    """Return ``x[index]``, and ``x`` itself, not a copy, where these are all rows in their order."""
+    return x if torch.equal(index, torch.arange(len(x))) else x[index]
+
+
 def summarise(per_row: Mapping[str, Tensor]) -> dict[str, float]:
     """Means over rows: shares of hits keep their name, other numbers get ``_mean``."""
     titles = {name: name if name.endswith(_HITS) else f"{name}_mean" for name in per_row}

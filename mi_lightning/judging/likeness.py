@@ -59,8 +59,8 @@ def into_range(x: Tensor, input_range: tuple[float, float]) -> Tensor:
     outside = (least < low - margin) | (greatest > high + margin)
     shape = (-1, *[1] * (x.ndim - 1))
     scale = (high - low) / (greatest - least).clamp_min(torch.finfo(x.dtype).tiny)
-    if not bool(outside.any()):
-        return x.clamp(low, high)
+    if not bool(outside.any()):  # nothing is copied that is as it should be
+        return x if bool(((least >= low) & (greatest <= high)).all()) else x.clamp(low, high)
     stretched = (x - least.view(shape)) * scale.view(shape) + low
     return torch.where(outside.view(shape), stretched, x).clamp(low, high)
 

@@ -175,7 +175,7 @@ def check_evaluator(evaluator: Classifier, references: PersonDataModule, *, name
         x, y = _samples(references, part)
         if not len(y):
             continue
-        _, logits = features_and_logits(evaluator, x)
+        _, logits = features_and_logits(evaluator, x, value_range=references.input_range)
         found = _measure(Answers(logits.softmax(1), y, tuple(references.class_names)), part)
         if found.above:
             return

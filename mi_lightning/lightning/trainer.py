@@ -173,10 +173,9 @@ class InversionTrainer(Trainer):
     def _loop_of_its_own(self) -> Iterator[None]:
         """Let an attack count its epochs and steps for itself: a fit before it has counted, and one after it will."""
         fits = self.fit_loop
-        steps = {"min_steps": fits.min_steps, "max_steps": fits.max_steps}
         # the iterations of the attack are one pass over its reports
         self.fit_loop = type(fits)(self, min_epochs=None, max_epochs=1)
-        self.fit_loop.epoch_loop = type(fits.epoch_loop)(self, **steps)
+        self.fit_loop.epoch_loop = type(fits.epoch_loop)(self, max_steps=fits.max_steps, min_steps=fits.min_steps)
         self.should_stop = False
         try:
             yield

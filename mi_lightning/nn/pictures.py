@@ -23,6 +23,18 @@ def is_picture(shape: Sequence[int]) -> bool:
     return len(shape) == 3 and shape[0] in (1, 3) and min(shape) > 0
 
 
+def with_channels(x: Tensor, channels: int) -> Tensor:
+    """Make grey of colour by the luma of ITU-R BT.601, as PIL does, and colour of grey by repeating it.
+
+    Args:
+        x: Pictures, shape (N, 1 or 3, height, width); those that fit stay as they are.
+        channels: 1 or 3.
+    """
+    if channels == 1 and x.shape[1] == 3:
+        return (x * torch.tensor(_LUMA, dtype=x.dtype, device=x.device).view(3, 1, 1)).sum(1, keepdim=True)
+    return x.expand(-1, channels, -1, -1) if channels != x.shape[1] else x
+
+
 def fit_pictures(
     x: Tensor,
     shape: Sequence[int],
@@ -48,11 +60,11 @@ def fit_pictures(
     if tuple(x.shape[1:]) != shape:
         if not is_picture(x.shape[1:]) or not is_picture(shape):
             raise InputError(f"pictures to bring to shape {shape}", tuple(x.shape[1:]))
-        if x.shape[1] > shape[0]:
-            x = (x * torch.tensor(_LUMA, dtype=x.dtype, device=x.device).view(3, 1, 1)).sum(1, keepdim=True)
+        grey = min(x.shape[1], shape[0])  # fewer channels are resized
+        x = with_channels(x, grey)
         if tuple(x.shape[-2:]) != shape[1:]:
             x = functional.interpolate(x, shape[1:], mode="bilinear", align_corners=False, antialias=True)
-        x = x.expand(-1, shape[0], -1, -1)
+        x = with_channels(x, shape[0])
     if value_range is not None and wanted_range is not None and tuple(value_range) != tuple(wanted_range):
         (low, high), (least, most) = value_range, wanted_range
         x = (x - low) * ((most - least) / (high - low)) + least

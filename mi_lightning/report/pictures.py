@@ -18,7 +18,13 @@ Pixels = NDArray[np.uint8]
 
 _INK, _FAINT, _PAPER = (28, 32, 40), (110, 118, 130), (255, 255, 255)
 _GOOD, _BAD = (22, 120, 60), (176, 42, 48)
+_VALUES = 2**22  # in the pictures that are worked on at a time
 _EDGE = 128  # a picture on the contact sheet is scaled so that its longer side comes near this many pixels
+
+
+def _at_a_time(images: Tensor | Pixels) -> int:
+    """Pictures, shape (N, ...), that are worked on at a time: some copies of larger ones do not fit in memory."""
+    return max(1, _VALUES // max(1, math.prod(images.shape[1:])))
 
 
 def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
@@ -36,6 +42,8 @@ def to_pixels(images: Tensor, input_range: tuple[float, float]) -> Pixels:
         Shape (N, H, W) for one channel, (N, H, W, 3) for three.
     """
     low, high = input_range
+    if len(images) > (some := _at_a_time(images)):
+        return np.concatenate([to_pixels(part, input_range) for part in images.split(some)])
     finite = images.detach().float().cpu().nan_to_num(nan=0.0, posinf=high, neginf=low)
     shown = into_range(finite, input_range)
     pixels: Pixels = ((shown - low) / (high - low) * 255).round().byte().permute(0, 2, 3, 1).numpy()
@@ -48,6 +56,8 @@ def stretched(pixels: Pixels) -> Pixels:
     Args:
         pixels: Shape (N, H, W) or (N, H, W, 3). A flat picture comes out black.
     """
+    if len(pixels) > (some := _at_a_time(pixels)):
+        return np.concatenate([stretched(pixels[at : at + some]) for at in range(0, len(pixels), some)])
     low, high = (level.reshape(-1, *[1] * (pixels.ndim - 1)) for level in _levels(pixels))
     spread: Pixels = ((pixels - low) / np.maximum(high - low, 1) * 255).round().clip(0, 255).astype(np.uint8)
     return spread
@@ -65,6 +75,8 @@ def faint(pixels: Pixels) -> bool:
 
 def _levels(pixels: Pixels) -> NDArray[np.float64]:
     """1st and 99th percentile of the grey levels of each picture, shape (2, N)."""
+    if len(pixels) > (some := _at_a_time(pixels)):
+        return np.concatenate([_levels(pixels[at : at + some]) for at in range(0, len(pixels), some)], 1)
     levels: NDArray[np.float64] = np.percentile(pixels.reshape(len(pixels), -1), (1, 99), axis=1)
     return levels
 
@@ -79,6 +91,9 @@ def outside_range(images: Tensor, input_range: tuple[float, float]) -> float:
     """
     low, high = input_range
     slack = 1e-6 * (high - low)
+    if images.ndim > 1 and len(images) > (some := _at_a_time(images)):
+        shares = [outside_range(part, input_range) * len(part) for part in images.split(some)]
+        return math.fsum(shares) / len(images)
     return float(((images < low - slack) | (images > high + slack)).float().mean()) if images.numel() else 0.0
 
 

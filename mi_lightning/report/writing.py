@@ -16,7 +16,7 @@ from torch import Tensor
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import Modality, modality_of
 from mi_lightning.io import Content, write_atomically
-from mi_lightning.judging.judgement import Judgement, best_rows
+from mi_lightning.judging.judgement import Judgement, best_rows, select_rows
 from mi_lightning.report import pictures, sound
 from mi_lightning.report.formats import csv_table, plain
 from mi_lightning.report.media import Found, media
@@ -66,7 +66,7 @@ def write_results(
     chosen = best_rows(result)
     rate = sound.sample_rate(attack, None if judgement is None else judgement.description.get("data"))
     modality = modality_of(result.reconstruction.shape[1:], input_range, rate)
-    rows = _per_label(result, judgement, chosen)
+    rows, shown = _per_label(result, judgement, chosen), select_rows(result.reconstruction, chosen)
     data = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -76,7 +76,7 @@ def write_results(
         | {"fingerprint": result.target_sha256 or None}
         | dict(target),
         "attack": dict.fromkeys(RESULTS_SCHEMA["properties"]["attack"]["required"]) | dict(attack),
-        "summary": _summary(plain(rows), judgement, pictures.outside_range(result.reconstruction[chosen], input_range)),
+        "summary": _summary(plain(rows), judgement, pictures.outside_range(shown, input_range)),
         "per_label": rows,
         "input_shape": list(result.reconstruction.shape[1:]),
         "input_range": list(input_range),
@@ -159,7 +159,8 @@ def write_part(path: str | Path, result: InversionResult) -> None:
     more = ("iterations", "queries", "best_iteration")
     arrays: dict[str, NDArray[Any]] = {name: getattr(result, name).numpy() for name in (*ARRAYS, *more)}
     arrays |= {name: np.array(getattr(result, name)) for name in ("name", "stop_reason")}
-    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    # not compressed: it is read once, or by nobody
+    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def _npz(

@@ -34,7 +34,11 @@ def loaded_by(*arguments: str) -> tuple[set[str], subprocess.CompletedProcess[st
         (["--help"], 0, "usage: mi-lightning"),
         (["--version"], 0, f"mi-lightning {mi.__version__}"),
         (["invart"], 2, "expected invert, the nearest command, got invart"),
-        (["xyz"], 2, "expected a command (fit, test, invert, audit, sweep, report, verify, erase, study, doctor), got xyz"),
+        (
+            ["xyz"],
+            2,
+            "expected a command (fit, test, invert, audit, sweep, report, verify, erase, study, doctor)",
+        ),
         ([], 2, "got none"),
     ],
 )

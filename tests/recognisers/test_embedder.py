@@ -237,3 +237,15 @@ def test_a_network_of_other_inputs_is_told_in_one_line():
         InputError, match=r"a network that takes these inputs \(mine\), got \(2, 1, 4, 4\), of which it says"
     ):
         wrong.embed(torch.rand(2, 1, 4, 4), value_range=(0.0, 1.0))
+
+
+def test_pictures_of_another_size_are_resized_where_the_network_takes_one_only():
+    seen = []
+    recogniser = Embedder(lambda x: (seen.append(x.shape), x.flatten(1)[:, :3])[1], input_shape=(3, 4, 6))
+    found = recogniser.embed(X, value_range=(0, 1))
+    assert seen == [(5, 3, 4, 6)]
+    assert found.vectors.shape == (5, 3)
+    assert recogniser.describe()["input_shape"] == [3, 4, 6]
+    assert "input_shape" not in Embedder(halves).describe()
+    with pytest.raises(InputError, match=r"the shape of pictures .* got \(4, 6\) \(input_shape\)"):
+        Embedder(halves, input_shape=(4, 6))

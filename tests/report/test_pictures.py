@@ -99,3 +99,17 @@ def test_long_names_and_headings_fit():
     wide = sheet((12, 10), names=["a person with a very long name " * 3] * 3, heading=["a heading " * 60])
     assert wide.width > 2000
     assert (np.asarray(wide)[:, -8:] == 255).all()  # the margin is empty: nothing was cut off
+
+
+def test_large_pictures_are_worked_on_a_few_at_a_time_and_look_the_same(monkeypatch):
+    images = torch.rand(7, 3, 12, 10, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
+    images[2] = images[2].clamp(0, 1)
+    whole = (
+        pictures.to_pixels(images, (0.0, 1.0)),
+        pictures.stretched(pictures.to_pixels(images / 3, (0.0, 1.0))),
+        pictures.outside_range(images, (0.0, 1.0)),
+    )
+    monkeypatch.setattr(pictures, "_VALUES", 2 * 3 * 12 * 10)
+    np.testing.assert_array_equal(pictures.to_pixels(images, (0.0, 1.0)), whole[0])
+    np.testing.assert_array_equal(pictures.stretched(pictures.to_pixels(images / 3, (0.0, 1.0))), whole[1])
+    assert pictures.outside_range(images, (0.0, 1.0)) == pytest.approx(whole[2])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mi_lightning.data.base import Kind, Modality
+from mi_lightning.judging.judgement import select_rows
 from mi_lightning.report import pictures
 from mi_lightning.report.media.base import Found, Media
 from mi_lightning.report.media.sheet import contact_sheet
@@ -46,8 +47,8 @@ class Pictures(Media):
         """The mean of the training images, the reconstruction, and if need be the same with its contrast stretched."""
         judgement, modality, chosen = found.judgement, found.modality, found.chosen
         if references is None and judgement is not None and judgement.reference_mean is not None:
-            references = judgement.reference_mean[chosen]
-        samples = found.result.reconstruction[chosen]
+            references = select_rows(judgement.reference_mean, chosen)
+        samples = select_rows(found.result.reconstruction, chosen)
         shown = self.pixels(samples, modality)
         beside, legend = [shown], "What the classifier gave away."
         if references is not None:
