@@ -116,8 +116,13 @@ def main() -> None:
     shape = (3, given.side, given.side)
     data = DrawnPeople(given.people, shape)
     target = WhiteBox(resnet18(given.people, given.width), input_shape=shape, class_names=data.class_names)
-    steps = {"cost": NegativeLogConfidence(), "gradient_filter": UnitRMS()}  # they move also where a net is unsure
-    inversion = Inversion(target=target, max_iterations=given.iterations, report_every=1, **steps)
+    inversion = Inversion(
+        target=target,
+        max_iterations=given.iterations,
+        report_every=1,
+        cost=NegativeLogConfidence(),  # this and the next move also where a net is unsure
+        gradient_filter=UnitRMS(),
+    )
     trainer = InversionTrainer(
         accelerator="cpu",
         logger=CSVLogger(given.folder, name="resnet18"),

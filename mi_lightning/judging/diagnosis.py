@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -268,7 +269,7 @@ def _changes(x: Tensor, kind: Kind, input_range: tuple[float, float]) -> Iterato
         yield "if inputs are multiplied by 32768, as integers of 16 bits: check the range", lambda x: x * 32768
         for times in (2.0, 0.5, 3.0, 1 / 3):
             what = f"if the sound is played {times:.3g} times as fast: check the sample rate"
-            yield what, lambda x, times=times: _faster(x, times)
+            yield what, partial(_faster, times=times)
         return
     yield "if inputs are multiplied by 255: preprocessing scale: 255.0", lambda x: unit(x) * 255
     yield "if inputs lie in [-1, 1]: preprocessing mean: [0.5], std: [0.5]", lambda x: unit(x) * 2 - 1

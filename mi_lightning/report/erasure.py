@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -194,11 +195,11 @@ def _plan(found: Erasure, runs: Sequence[Path]) -> None:
     for run in runs:
         _plan_run(found, run, names)
     for audit in audits:
-        found.steps.append(Step(audit / "audit.json", lambda audit=audit: audit_without(audit, said), "a note"))
+        found.steps.append(Step(audit / "audit.json", partial(audit_without, audit, said), "a note"))
         for name in _AUDIT_FILES[1:]:
             if (audit / name).is_file():
-                make = lambda audit=audit, name=name: page_without(audit, name)  # noqa: E731
-                found.steps.append(Step(audit / name, make, "the person's card" if name == "report.html" else "names"))
+                made = partial(page_without, audit, name)
+                found.steps.append(Step(audit / name, made, "the person's card" if name == "report.html" else "names"))
 
 
 def _plan_run(found: Erasure, run: Path, names: Sequence[str]) -> None:
