@@ -232,6 +232,7 @@ class Judge:
         scores = self._score(seen, result.label)
         # one after the other: all of them together would be several times what was found
         parts = {name: self._score(image, of).per_row for name, image, of in controls}
+        controls = [] if self.outside is None else controls  # they are large, and nobody else asks about them
         per_row = {"confidence": result.confidence.float()} | scores.per_row
         best_match = scores.best_match
         judgement = Judgement(

@@ -15,12 +15,14 @@ from mi_lightning.attacks.initializers import Noise
 from mi_lightning.attacks.measure import PeakMemory, bound, measure
 from mi_lightning.attacks.spaces import PixelSpace
 from mi_lightning.errors import MIError
+from mi_lightning.judging.judge import Judge
 from mi_lightning.lightning.callbacks import ResultsWriter
 from mi_lightning.lightning.callbacks.base import InversionCallback
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.targets import BlackBox, WhiteBox
 from mi_lightning.targets.defenses import GaussianNoise
 from tests.attacks.conftest import quiet_trainer
+from tests.contracts.attack_examples import softmax
 from tests.test_memory import limited
 
 SIZE, PEOPLE = 12, 9
@@ -186,3 +188,21 @@ def test_parts_that_are_over_are_on_disk_when_the_process_is_killed(tmp_path):
     assert kept[0]["name"].tolist() == ["0", "1", "2", "3"]
     assert (tmp_path / "results.json").exists()
     assert not (tmp_path / "partial").exists()
+
+
+class Greedy(Judge):
+    """Takes more memory to judge than there is."""
+
+    def judge(self, result):
+        with limited(50 * 2**20):
+            torch.zeros(2**26)
+
+
+def test_what_was_found_is_written_when_judging_takes_more_memory_than_there_is(tmp_path):
+    trainer = quiet_trainer([ResultsWriter(str(tmp_path))])
+    inversion = Inversion(target=target_of(Network()), max_iterations=2)
+    trainer._make_judge = lambda *_: Greedy(softmax((1, SIZE, SIZE)))
+    with pytest.raises(MIError, match=r"judging takes more memory than there is: what was found is in .*, not judged"):
+        trainer.invert(inversion)
+    assert (tmp_path / "results.json").exists()
+    assert len(inversion.result) == PEOPLE

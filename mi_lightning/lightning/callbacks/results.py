@@ -11,11 +11,13 @@ from lightning.pytorch import Trainer
 from mi_lightning.attacks.findings import Report
 from mi_lightning.attacks.result import InversionResult
 from mi_lightning.data.base import modality_of
+from mi_lightning.errors import MIError
 from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.judgement import best_rows
 from mi_lightning.judging.sanity import Sanity
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
+from mi_lightning.memory import is_out_of_memory
 from mi_lightning.report import write_part, write_results
 from mi_lightning.report.media import media
 from mi_lightning.report.pictures import Pixels
@@ -94,16 +96,26 @@ class ResultsWriter(InversionCallback):
         return None if len(frames) < 2 else ([at for at, _ in frames], [shown for _, shown in frames])
 
     def on_inversion_end(self, trainer: Trainer, inversion: Attacking, result: InversionResult) -> None:
-        """Judge and write, on one process."""
+        """Judge and write, on one process.
+
+        Raises:
+            MIError: If judging takes more memory than there is; what was found is written all the same, not judged.
+        """
         folder = self._folder(trainer)
         if not trainer.is_global_zero:
             return
         judge, verification = getattr(trainer, "judge", None), getattr(trainer, "verification", None)
-        target = inversion.target
+        target, judgement, short = inversion.target, None, False
+        try:
+            judgement = judge.judge(result) if isinstance(judge, Judge) else None
+        except (RuntimeError, MemoryError) as error:
+            short = is_out_of_memory(error)
+            if not short:
+                raise
         write_results(
             folder,
             result,
-            judge.judge(result) if isinstance(judge, Judge) else None,
+            judgement,
             target=target.describe(),
             attack=inversion.describe(callbacks_of(trainer)),
             input_range=target.input_range,
@@ -111,6 +123,8 @@ class ResultsWriter(InversionCallback):
             verification=verification.describe() if isinstance(verification, Sanity) else None,
         )
         shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+        if short:
+            raise MIError(f"judging takes more memory than there is: what was found is in {folder}, not judged")
 
     def _folder(self, trainer: Trainer) -> Path:
         """The folder. To be asked for on every process: the trainer broadcasts its own."""
