@@ -14,7 +14,7 @@ from mi_lightning.data.base import modality_of
 from mi_lightning.errors import MIError
 from mi_lightning.io import ensure_writable
 from mi_lightning.judging.judge import Judge
-from mi_lightning.judging.judgement import best_rows
+from mi_lightning.judging.judgement import Judgement, best_rows
 from mi_lightning.judging.sanity import Sanity
 from mi_lightning.lightning.callbacks.base import Attacking, InversionCallback, callbacks_of
 from mi_lightning.memory import is_out_of_memory
@@ -105,7 +105,8 @@ class ResultsWriter(InversionCallback):
         if not trainer.is_global_zero:
             return
         judge, verification = getattr(trainer, "judge", None), getattr(trainer, "verification", None)
-        target, judgement, short = inversion.target, None, False
+        target, short = inversion.target, False
+        judgement: Judgement | None = None
         try:
             judgement = judge.judge(result) if isinstance(judge, Judge) else None
         except (RuntimeError, MemoryError) as error:
