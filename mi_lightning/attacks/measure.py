@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from mi_lightning.attacks.engine import Engine
 from mi_lightning.attacks.rows import Rows
 from mi_lightning.memory import free_memory, is_out_of_memory
-from mi_lightning.targets.base import TargetError
+from mi_lightning.targets.base import Target, TargetError
 
 _SHARE = 0.5  # of the free memory for a batch: others want some, and it comes in pieces
 _SAFETY = 1.5  # what libraries take for themselves is not seen
@@ -85,21 +85,35 @@ class PeakMemory(TorchDispatchMode):
 def bound(core: Engine) -> int | None:
     """Return the bytes that a row takes at most, by the shapes alone; None where these do not tell.
 
-    They tell where all weights are those of linear layers, and where the target only answers.
+    They tell where all weights are those of linear layers, and where the target only answers: then the space alone is
+    tried, which makes inputs of candidates.
 
     Args:
         core: The attack.
     """
     problem = core.problem
-    candidate = problem.space.initial(Rows.grid([0], 1, seed=0))[0].numel()
-    size = max(candidate, torch.Size(problem.target.input_shape).numel())
+    candidate = problem.space.initial(Rows.grid([0], 1, seed=0))
+    size = max(candidate[0].numel(), torch.Size(problem.target.input_shape).numel())
     owners = [module for module in problem.modules() if next(module.parameters(recurse=False), None) is not None]
-    if not owners and not problem.target.differentiable:
-        return 4 * _STATES * size
+    if not answers_here(problem.target):
+        if not owners:
+            return 4 * _STATES * size
+        with PeakMemory() as memory, torch.no_grad(), torch.random.fork_rng(devices=[]):
+            problem.space.present(candidate.to(problem.device))
+        return 4 * _STATES * size + memory.peak
     if not owners or not all(isinstance(module, nn.Linear) for module in owners):
         return None
     widths = sum(layer.in_features + layer.out_features for layer in owners if isinstance(layer, nn.Linear))
     return 4 * _STATES * (size + widths)
+
+
+def answers_here(target: Target) -> bool:
+    """Whether a target is a module of this process, which may be asked to see what that takes.
+
+    Any other may be a service: whoever runs it counts each input, and may charge for it.
+    """
+    inside = target.differentiable or next(target.parameters(), None) is not None
+    return inside and target.price_per_query is None
 
 
 @contextmanager

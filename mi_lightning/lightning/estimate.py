@@ -10,7 +10,7 @@ import torch
 
 from mi_lightning.attacks.attack import Attack
 from mi_lightning.attacks.in_parts import InParts
-from mi_lightning.attacks.measure import bound, measure, seconds_of_iteration
+from mi_lightning.attacks.measure import answers_here, bound, measure, seconds_of_iteration
 from mi_lightning.attacks.rows import Rows
 from mi_lightning.memory import bytes_as_text
 from mi_lightning.targets.base import Target
@@ -97,7 +97,7 @@ def estimate_of(inversion: Planned, engine: InParts, rows: Rows) -> Estimate:
     """
     core = engine.core
     problem, target = core.problem, core.problem.target
-    local = target.differentiable or next(target.parameters(), None) is not None
+    local = answers_here(target)
     seconds: float | None = None
     if local and bound(core) is None:
         engine.measured = measure(core, rows) or engine.measured

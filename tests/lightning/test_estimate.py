@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from mi_lightning.attacks.costs import NegativeLogit
 from mi_lightning.attacks.estimators import SPSA
 from mi_lightning.attacks.initializers import Noise
-from mi_lightning.attacks.spaces import PixelSpace
+from mi_lightning.attacks.spaces import LatentSpace, PixelSpace
 from mi_lightning.lightning.callbacks import WholeProgress
 from mi_lightning.lightning.estimate import Estimate, estimate
 from mi_lightning.lightning.module import Inversion
@@ -16,6 +19,18 @@ from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets import BlackBox, WhiteBox
 from tests.attacks.conftest import PEOPLE, SHAPE, quiet_trainer
 from tests.attacks.test_in_parts import Network, target_of
+
+
+class Decoder(nn.Module):
+    """Makes pictures of codes by a convolution, whose shapes do not tell what memory it takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.conv = nn.Linear(3, math.prod(SHAPE)), nn.Conv2d(SHAPE[0], SHAPE[0], 3, padding=1)
+
+    def forward(self, z):
+        return self.conv(self.linear(z).unflatten(1, SHAPE)).sigmoid()
+
 
 CASES = {
     "gradients": {},
@@ -47,15 +62,20 @@ def test_time_and_memory_are_of_the_right_size():
     assert told.disk_bytes > 6 * 2 * 4 * 96 * 96
 
 
-def test_a_target_that_only_answers_is_not_asked():
+@pytest.mark.parametrize("space", [None, "decoder"])
+def test_a_target_that_only_answers_is_not_asked(space):
     asked = []
     function = lambda x: (asked.append(len(x)), torch.full((len(x), PEOPLE), 1 / PEOPLE))[1]  # noqa: E731
     target = BlackBox(function, input_shape=SHAPE, num_classes=PEOPLE)
     target.price_per_query = 0.002
-    told = estimate(Inversion(target=target, estimator=SPSA(pairs=5), max_iterations=10, labels="0-1"))
+    settings = {"space": LatentSpace(decoder=Decoder(), code_size=3, look_at="image")} if space else {}
+    inversion = Inversion(target=target, estimator=SPSA(pairs=5), max_iterations=10, labels="0-1", **settings)
+    told = estimate(inversion)
     assert asked == []
     assert (told.seconds, told.queries, told.price) == (None, 2 * (1 + 10 * 11), pytest.approx(0.444))
     assert "2 rows x 10 iterations: time as the target answers, at most 222 queries (price 0.44)" in str(told)
+    found = quiet_trainer().invert(inversion)  # nor when the attack finds out how many rows fit
+    assert sum(asked) == int(found.queries.sum()) == target.queries
 
 
 def test_it_is_said_in_one_line():
