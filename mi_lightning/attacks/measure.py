@@ -54,7 +54,8 @@ class PeakMemory(TorchDispatchMode):
     def __init__(self) -> None:
         """Begin with nothing."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
+        self.now: int = 0
+        self.peak: int = 0
         self._held: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(

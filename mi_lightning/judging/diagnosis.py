@@ -26,6 +26,7 @@ _BETTER = 0.2  # and how much higher than it was
 _ONE = 0.8  # share of equal answers that counts as a constant
 _TRIED = 256  # samples asked again for each change of the input
 _NUMBERS = 2**22  # numbers of inputs in a question
+_FEWEST, _EACH = 2, 8  # samples of a person who is called by another name: at least, and at most asked again
 _NAMED = 6  # names that are shown of an order that has a name
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 
@@ -112,7 +113,8 @@ def explain(
     """
     known = inputs and target.fingerprint() is not None
     found = [looks_like_order(answers), looks_like_another_input(target, references, answers) if known else None]
-    return max((each for each in found if each is not None), key=lambda each: each.accuracy, default=None)
+    best = max((each for each in found if each is not None), key=lambda each: each.accuracy, default=None)
+    return best or looks_like_exchange(target, references, answers)
 
 
 # ------------------------------------------------------------------------------------------------ labels
@@ -146,6 +148,46 @@ def looks_like_order(answers: Answers) -> Explanation | None:
     names = [answers.names[people[at]] for at in places.argsort()]
     share = float(table[people, places].sum()) / n
     return Explanation(share, _order_text(share, "", names))
+
+
+def looks_like_exchange(target: Target, references: PersonDataModule, answers: Answers) -> Explanation | None:
+    """Look for a few people who are always called by each other's names, while most others are right.
+
+    Two who look alike may be confused where few samples were asked about, and not where the target learned who they
+    are: their training samples have to say the same.
+    """
+    swaps = _exchanged(answers)
+    y, too = references.train_y, ""
+    chosen = [(y == who).nonzero()[:_EACH, 0] for swap in swaps for who in swap]
+    if chosen and all(len(each) for each in chosen):
+        places, too = torch.cat(chosen), ", of training samples, too"
+        again = _exchanged(ask(target, references.train_x[places], y[places], answers.names))
+        swaps = [swap for swap in swaps if swap in again]
+    if not swaps:
+        return None
+    pairs = [pair for swap in swaps for pair in zip(swap, (*swap[1:], swap[0]), strict=True)]
+    hits = answers.hits + sum(int(((answers.label == who) & (answers.said == called)).sum()) for who, called in pairs)
+    said = ", ".join(f"{answers.names[who]} {answers.names[called]}" for who, called in pairs)
+    share = hits / len(answers.label)
+    if share < _CLEARLY:  # who knows nobody calls some by each other's names, too
+        return None
+    text = f"{share:.1%} if a few change places: it always calls {said}{too}; check their order in class_names"
+    return Explanation(share, text)
+
+
+def _exchanged(answers: Answers) -> list[tuple[int, ...]]:
+    """People of whom each is called by the next one's name, the last by the first one's; the least comes first."""
+    table = _table(answers.label, answers.said, len(answers.names))
+    count, called = table.sum(1), table.argmax(1)
+    sure = (count >= _FEWEST) & (table.max(1) >= _ONE * count) & (called != np.arange(len(called)))
+    found = []
+    for first in np.flatnonzero(sure):
+        chain = [int(first)]
+        while sure[(following := int(called[chain[-1]]))] and following > first and following not in chain:
+            chain.append(following)
+        if len(chain) > 1 and following == first:
+            found.append(tuple(chain))
+    return found
 
 
 def _known_orders(names: Sequence[str]) -> Iterator[tuple[str, list[int]]]:

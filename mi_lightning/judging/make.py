@@ -147,6 +147,7 @@ def make_judge(
         datamodule.setup("fit")
         datamodule.check_size()  # judges ask for all samples, after the attack
         _same_people(target, datamodule, "data")
+        _same("input range", _numbers(target.input_range), _numbers(datamodule.input_range), "data")
         _same_rate(target, datamodule.modality.sample_rate, "data.sample_rate")
         same_split(trained, datamodule.describe(), "data")
     attacked = target if open_classifier is None else open_classifier
@@ -234,6 +235,11 @@ def _same_people(target: Target, given: Classifier | PersonDataModule, field: st
         _same("input shape", tuple(target.input_shape), tuple(given.input_shape), field)
     _same("number of classes", target.num_classes, given.num_classes, field)
     _same("people", tuple(target.class_names), tuple(given.class_names), field)
+
+
+def _numbers(given: tuple[float, float]) -> tuple[float, ...]:
+    """A range as numbers that compare, however it was written."""
+    return tuple(map(float, given))
 
 
 def _same_rate(target: Target, rate: int | None, field: str) -> None:

@@ -127,7 +127,8 @@ def check_target(
     if samples is not None and samples < 1:
         raise InputError("verification_samples >= 1", samples, "verification_samples")
     if references is None:
-        return Sanity("not_verified", reason=_NO_REFERENCES, names=target.names_from)
+        odd = f"; it {target.unsteady}" if target.unsteady else ""
+        return Sanity("not_verified", reason=f"{_NO_REFERENCES}{odd}", names=target.names_from)
     before = target.ledger.verification
     training = target.describe().get("training") or {}
     recorded = _recorded(training)
@@ -211,6 +212,8 @@ def _verdict(
         return "unverified", _share(found), what_to_check(answers, references.modality.kind)
     if (twice := looks_like_two_softmaxes(answers)) is not None:
         return "warned", _share(found), twice
+    if target.unsteady and not low:
+        return "warned", f"it {target.unsteady}", "put the module right, or read its figures as those of one draw"
     if not low:
         return "verified", "", ""
     why = "nothing is recorded of it" if recorded is None else f"its checkpoint recorded {recorded:.1%}"

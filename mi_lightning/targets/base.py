@@ -49,6 +49,7 @@ class Target(nn.Module, ABC):
             columns into another order.
         why_no_gradient: Where there are no gradients, why, as the end of a sentence; empty where that goes without
             saying.
+        unsteady: Where its answers were seen to depend on more than the input, on what: the rest of a sentence.
         price_per_query: What one input costs, in any currency; None where nothing is charged.
         sample_rate: Samples in a second (Hz) of an input that is sound, where the target says it.
     """
@@ -66,6 +67,7 @@ class Target(nn.Module, ABC):
     names_given: bool = True
     names_from: str = "target"
     why_no_gradient: str = ""
+    unsteady: str = ""
     _order: Tensor | None  # which column of what `release` gives is that of each class; as they are if None
 
     def __init__(self, *, max_batch: int | None = None) -> None:
@@ -86,7 +88,7 @@ class Target(nn.Module, ABC):
         """Share the ledger of a target, and what is known of it."""
         self.ledger, self.max_batch, self.differentiable = target.ledger, target.max_batch, target.differentiable
         self.price_per_query, self.sample_rate = target.price_per_query, target.sample_rate
-        self.why_no_gradient = target.why_no_gradient
+        self.why_no_gradient, self.unsteady = target.why_no_gradient, target.unsteady
         facts = Facts(target.input_shape, target.num_classes, target.class_names, target.input_range)
         self.take_facts(facts, names_given=target.names_given)
         self.names_from, self._order = target.names_from, target._order

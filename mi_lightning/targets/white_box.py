@@ -104,6 +104,7 @@ class WhiteBox(Target):
         self.output: Output = "logits" if own is not None and output == "auto" else output
         self.output_detected = self.output == "auto"
         self._changes_input = False
+        self._volatile: list[tuple[nn.Module, str, Tensor]] = []  # buffers that it changes, and what was in them
         self._off: Tensor | None = None
         if own is not None:
             input_shape, input_range = input_shape or own.input_shape, input_range or own.input_range
@@ -161,6 +162,7 @@ class WhiteBox(Target):
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the module's weights."""
+        self._restore()
         return weights_digest(self.module)
 
     def describe(self) -> dict[str, Any]:
@@ -216,6 +218,7 @@ class WhiteBox(Target):
 
     def _ask(self, x: Tensor) -> Tensor:
         """Return what the module answers, shape (N, C), or (N, 1) of a single output, in the type of ``x``."""
+        self._restore()
         answer = self._raw(x.clone() if self._changes_input else x)
         if answer.shape != (len(x), self._width):
             # a single output may come without its axis, and a batch of one without that of the batch
@@ -227,6 +230,12 @@ class WhiteBox(Target):
         answer = answer.to(x.dtype)
         # what summed to 1 in a coarser type does not in a finer one
         return answer if self.has_logits or self._width == 1 else answer / answer.sum(1, keepdim=True)
+
+    def _restore(self) -> None:
+        """Put back buffers that the module changes: what a target was asked before must leave no trace."""
+        for owner, name, value in self._volatile:
+            now = owner._buffers[name]
+            owner._buffers[name] = value.to(value.device if now is None else now.device, copy=True)
 
     def _weight(self) -> Tensor | None:
         """Return the first parameter or buffer of floating point, whose type and device are the module's."""
@@ -252,6 +261,12 @@ class WhiteBox(Target):
         if weight is not None:
             x = x.to(weight.device)
         shape = ", ".join(map(str, facts.input_shape))
+        held = [
+            (owner, name, value.clone())
+            for owner in self.module.modules()
+            for name, value in owner._buffers.items()
+            if value is not None
+        ]
         with torch.random.fork_rng(devices=[]):  # a module may draw even in evaluation mode
             try:
                 before = x.clone()
@@ -273,12 +288,29 @@ class WhiteBox(Target):
                 wild = self.in_batches(self._raw, exaggerated(before, facts.input_range))
                 answers.append(wild.reshape(-1, answer.shape[1]))
             self.output = find_output(torch.cat(answers), self.output)
+            self._volatile = [each for each in held if not _same_values(each[0]._buffers[each[1]], each[2])]
+            self._width = answer.shape[1]
+            self.unsteady = self._depends_on(before)
             self.differentiable = _passes_gradients(self._raw, before)
             if not self.differentiable:
                 self.why_no_gradient = (
                     ", whose module lets no gradient through to its input (detach, no_grad, numpy or argmax in it)"
                 )
         return answer.shape[1]
+
+    def _depends_on(self, x: Tensor) -> str:
+        """Say what answers depend on beside the input: chance, or the rest of the batch; nothing if they do not."""
+        size = len(x) if self.max_batch is None else min(len(x), self.max_batch)
+        said = self._ask(x[:size])
+        if _differ(said, self._ask(x[:size])):
+            return "draws at random in evaluation mode, too: a result holds for these draws alone"
+        with contextlib.suppress(Exception):  # where it does not take a single one
+            if _differ(said[:1], self._ask(x[:1])):
+                return (
+                    "answers an input otherwise among others than alone (batch normalisation without statistics of its "
+                    "own?): results depend on how many rows run at a time"
+                )
+        return ""
 
     def _is_changed(self, own: Classifier, facts: Facts) -> bool:
         """Whether a classifier of ours is asked in another way than its own."""
@@ -290,6 +322,17 @@ class WhiteBox(Target):
         given = x if self.preprocessing is None else self.preprocessing(x)
         weight = self._weight()
         return select_output(self.module(given if weight is None else given.to(weight.dtype)), self.select)
+
+
+def _same_values(value: Tensor | None, before: Tensor) -> bool:
+    """Whether a buffer holds what it held, NaN as well."""
+    return value is not None and value.shape == before.shape and torch.equal(value.nan_to_num(), before.nan_to_num())
+
+
+def _differ(said: Tensor, again: Tensor) -> bool:
+    """Whether two answers to the same differ by more than rounding explains, also that of another batch."""
+    scale = said.abs().amax().clamp_min(1.0) * (1e-3 if said.dtype in (torch.float32, torch.float64) else 0.05)
+    return bool(((said - again).abs() > scale).any())
 
 
 def _passes_gradients(ask: Callable[[Tensor], Tensor], x: Tensor) -> bool:

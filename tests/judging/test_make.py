@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.errors import InputError
@@ -96,8 +99,20 @@ def test_another_split_is_refused(target, people, evaluator):
 def test_what_the_judge_itself_refuses_is_told_by_the_callers_names():
     ear = ToneEar(sharpness=15.0)
     ear.sample_rate = 8000
+    target = WhiteBox(ToneEar())
+    with pytest.raises(InputError, match=r"the target's sample rate \(Hz\), 16000, got 8000 \(evaluator_ckpt\)"):
+        make_judge(target, datamodule=ToneSpeakers(), evaluator=ear)
+    target.sample_rate = None  # one that does not say it
     with pytest.raises(InputError, match=r"one sample rate, got \[8000, 16000\] \(evaluator_ckpt\)"):
-        make_judge(WhiteBox(ToneEar()), datamodule=ToneSpeakers(), evaluator=ear)
+        make_judge(target, datamodule=ToneSpeakers(), evaluator=ear)
+
+
+def test_data_of_another_range_are_refused(people):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(people.input_shape), 5))
+    target = WhiteBox(module, input_shape=people.input_shape, input_range=(-1, 1))
+    target.adopt_names(people.class_names)
+    with pytest.raises(InputError, match=r"the target's input range, \(-1\.0, 1\.0\), got \(0\.0, 1\.0\) \(data\)"):
+        make_judge(target, datamodule=people)
 
 
 def test_same_split_looks_at_what_both_say():

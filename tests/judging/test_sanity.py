@@ -382,3 +382,98 @@ def test_probabilities_of_a_white_box_are_checked(people, after, message):
     target.module = Then(target.module, after)
     with pytest.raises(TargetError, match=message):
         check_target(target, people)
+
+
+# ---------------------------------------------------------------------------------------------------- a few people
+
+
+def exchanged(*cycle):
+    """A model that calls each of these by the next one's name."""
+    order = list(range(PEOPLE))
+    for who, called in zip(cycle, (*cycle[1:], cycle[0]), strict=True):
+        order[called] = who
+    return Then(Knower(), after=lambda y: y[:, order])
+
+
+@pytest.mark.parametrize("cycle", [(2, 5), (0, 11)])
+def test_two_people_who_change_places_are_told(people, cycle):
+    text = refusal(white_box(exchanged(*cycle)), people)
+    one, other = (NAMES[who] for who in cycle)
+    assert "names 83.3% of 36 test samples right" in text
+    assert f"100.0% if a few change places: it always calls {one} {other}, {other} {one}, of training samples" in text
+    found = check_target(white_box(exchanged(*cycle)), people, unverified=True)
+    assert (found.status, found.accuracy) == ("unverified", pytest.approx(10 / 12))
+
+
+def test_who_is_confused_but_was_learned_is_no_exchange(people):
+    """Two who look alike: their test samples are called by each other's name, their training samples are not."""
+    seen, exchange = people.train_x.flatten(1), exchanged(2, 5)
+
+    def service(x):
+        known = torch.cdist(x.flatten(1), seen).amin(1, keepdim=True) < 1e-3
+        return torch.where(known, Knower()(x), exchange(x)).softmax(1)
+
+    found = check_target(BlackBox(service, input_shape=SHAPE, num_classes=PEOPLE, class_names=NAMES), people)
+    assert (found.status, found.accuracy) == ("verified", pytest.approx(10 / 12))
+    assert found.verification_queries == 36 + 8
+
+
+def test_confusion_one_way_is_no_exchange(people):
+    merged = Then(Knower(), after=lambda y: y - 99 * torch.eye(PEOPLE)[2])  # never says the third
+    assert check_target(white_box(merged), people).status == "verified"
+
+
+# ---------------------------------------------------------------------------------------------------- no function
+
+
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model = Knower()
+
+    def forward(self, x):
+        return self.model(nn.functional.dropout(x, 0.01, training=True))
+
+
+class BatchStatistics(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model, self.norm = Knower(), nn.BatchNorm2d(1, track_running_stats=False)
+
+    def forward(self, x):
+        return self.model(self.norm(x) * 0.3 + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(Dropping, "draws at random in evaluation mode"), (BatchStatistics, "otherwise among others than alone")],
+)
+def test_answers_that_depend_on_more_than_the_input_are_told(people, model, words):
+    for target in (white_box(model()), BlackBox.of(model(), input_shape=SHAPE)):
+        target.adopt_names(NAMES)
+        found = check_target(target, people)
+        assert found.status == "warned"
+        assert words in found.reason
+        assert words in check_target(target, None).reason
+
+
+def test_a_model_that_counts_is_asked_as_it_was(people):
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = Knower()
+            self.register_buffer("asked", torch.zeros(()))
+
+        def forward(self, x):
+            self.asked += 1
+            return self.model(x) + self.asked * torch.arange(PEOPLE)
+
+    model = Counting()
+    target = white_box(model)
+    before, digest = target.confidences(people.test_x[:3]), target.fingerprint()
+    assert check_target(target, people).status == "verified"
+    assert torch.equal(target.confidences(people.test_x[:3]), before)
+    assert (target.fingerprint(), float(model.asked)) == (digest, 0.0)
+    x = people.test_x[:3].clone().requires_grad_()
+    target.log_confidences(x).sum().backward()
+    assert bool(x.grad.isfinite().all())
