@@ -161,8 +161,10 @@ class Bodies:
 
     @cached_property
     def _place(self) -> dict[str, int]:
-        """Class of each name."""
-        return dict(zip(self.class_names, range(len(self.class_names)), strict=True))
+        """Class of each name; of its number in text, too, where nobody's name looks like one."""
+        places = range(len(self.class_names))
+        numbers = {} if any(name.isdecimal() for name in self.class_names) else {str(place): place for place in places}
+        return numbers | dict(zip(self.class_names, places, strict=True))
 
 
 def _png(x: Tensor, input_range: tuple[float, float]) -> bytes:

@@ -292,6 +292,16 @@ def test_names_of_the_data_are_those_of_the_answers(endpoint):
     assert ordered.confidences(inputs(1)).tolist() == [pytest.approx([0, 0, 0.6, 0.4, 0])]
 
 
+def test_a_server_that_knows_numbers_alone_goes_with_data_that_have_names(endpoint):
+    endpoint.answer = lambda body: {"predictions": [{"2": 0.6, "1": 0.4}]}
+    target = http(endpoint)
+    target.adopt_names(NAMES)
+    assert target.confidences(inputs(1)).tolist() == [pytest.approx([0, 0.4, 0.6, 0, 0])]
+    doubtful = http(endpoint, class_names=["1", "4", "7", "8", "9"])  # here a number is somebody's name
+    with pytest.raises(TargetError, match=r"expected one of 5 class_names, got 2"):
+        doubtful.confidences(inputs(1))
+
+
 def test_what_verifies_is_charged(endpoint):
     target = http(endpoint, price_per_query=0.5)
     target.verify(inputs(4))
