@@ -204,6 +204,35 @@ def test_several_and_by_index(out, capsys):
     assert command(capsys, "verify", out)[0] == 0
 
 
+@pytest.fixture
+def alone(finished, tmp_path):
+    """A copy of one run, which is no part of an audit."""
+    return shutil.copytree(finished / "soft_steps/version_0", tmp_path / "alone")
+
+
+def test_a_name_with_a_comma_in_it_is_one_person(alone):
+    path = alone / "results.json"
+    path.write_text(path.read_text().replace('"s2"', '"Doe, Ann"'))
+    assert list(plan_erasure(alone, ["Doe, Ann"]).people) == ["Doe, Ann"]
+    assert list(plan_erasure(alone, ["name:Doe, Ann"]).people) == ["Doe, Ann"]
+    with pytest.raises(InputError, match="got Doe "):
+        plan_erasure(alone, ["Doe, s1"])
+
+
+@pytest.mark.parametrize("logger", ["WandbLogger", "MLFlowLogger", "pytorch.loggers.CometLogger"])
+def test_stores_of_loggers_are_named(alone, capsys, logger):
+    (alone / "config.yaml").write_text(f"trainer:\n  logger:\n  - class_path: lightning.pytorch.loggers.{logger}\n")
+    status, told, _ = command(capsys, "erase", "s2", alone, "--dry-run")
+    told = " ".join(told.split())
+    assert status == 0
+    assert f"Not reached: what {logger.rpartition('.')[2]} keeps of its own" in told
+    assert f"Delete there: {alone.name}" in told
+    (alone / "config.yaml").write_text("class_path: lightning.pytorch.loggers.TensorBoardLogger\n")
+    told = " ".join(command(capsys, "erase", "s2", alone, "--dry-run")[1].split())
+    assert "Not reached" not in told
+    assert "mi_lightning" in told.partition("decoded photographs and recordings of the data (cache_dir, or")[2]
+
+
 @pytest.mark.parametrize(
     ("person", "where", "words"),
     [
