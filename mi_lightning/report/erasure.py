@@ -31,7 +31,9 @@ _AUDIT_FILES = ("audit.json", "report.html", "junit.xml", "audit.sarif", "model_
 _SEEN = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg", ".mp4", ".npy", ".npz", ".pt")
 _HEARD = (".wav", ".mp3", ".ogg", ".flac", ".opus")
 _CHECKPOINTS = (".ckpt", ".safetensors", ".onnx", ".pth")
-_FIGURES_ALONE = ("curves.svg",)  # drawn from shares over all people
+#: A curve over all people; how sure a target of a sweep was of test photographs, without which the run would count as
+#: unfinished, and the same sweep would attack the person again.
+_FIGURES_ALONE = ("curves.svg", "utility.npz")
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import yaml
 
 from mi_lightning.errors import InputError
 from mi_lightning.report.results import RunResults
@@ -51,8 +55,9 @@ def pseudonyms(runs: Sequence[RunResults]) -> dict[str, str]:
 def replacing(instead: Mapping[str, str]) -> Callable[[str], str]:
     """Return what puts others in the place of names in a text, as whole words, in whatever case.
 
-    What stands between the words of a name does not count: ``Ann Lee`` is found in ``ann_lee.png``, too. Names of one
-    letter, or of one or two digits, are found only where they are the whole text.
+    What stands between the words of a name does not count: ``Ann Lee`` is found in ``ann_lee.png``, too, as are names
+    as JSON, YAML and HTML spell them. Names of one letter, or of one or two digits, are found only where they are the
+    whole text.
 
     Args:
         instead: What takes the place of each name.
@@ -63,8 +68,10 @@ def replacing(instead: Mapping[str, str]) -> Callable[[str], str]:
         >>> replacing({"7": "person 02"})("7")
         'person 02'
     """
-    folded = {_folded(name): other for name, other in instead.items()}
-    found = sorted((name for name in instead if _can_be_found(name)), key=len, reverse=True)
+    spelled = {other: who for name, who in instead.items() if _can_be_found(name) for other in _spellings(name)}
+    spelled |= {name: who for name, who in instead.items() if _can_be_found(name)}
+    folded = {_folded(name): other for name, other in spelled.items()}
+    found = sorted(spelled, key=len, reverse=True)
     if not found:
         return lambda text: instead.get(text, text)
     pattern = re.compile("|".join(map(_pattern, found)), re.IGNORECASE)
@@ -131,6 +138,13 @@ def refuse_names(texts: Iterable[str], runs: Sequence[RunResults], field: str) -
 
 def _can_be_found(name: str) -> bool:
     return len(name) >= _SHORTEST_NUMBER if name.isdecimal() else len(name) > 1 and bool(_words(name))
+
+
+def _spellings(name: str) -> set[str]:
+    """A name as it stands within files of JSON, YAML and HTML."""
+    in_html = html.escape(name)
+    in_yaml = yaml.safe_dump(name, default_style='"', width=10**6).strip()[1:-1]
+    return {json.dumps(name)[1:-1], in_yaml, in_html, in_html.replace("&#x27;", "&#39;")}
 
 
 def _pattern(name: str) -> str:
