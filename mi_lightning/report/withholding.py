@@ -6,13 +6,16 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mi_lightning.errors import InputError
+from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import read_yaml
 from mi_lightning.report.results import RunResults
 
 #: What can be withheld.
@@ -20,13 +23,41 @@ WITHHELD = ("pictures", "names")
 
 _NAMED_IN_ROWS = ("name", "evaluator_guess", "recogniser_guess")
 _SHORTEST_NUMBER = 3  # digits of a name that is looked for in running text: "7" is in every other line
+_LISTS = ("class_names", "people", "labels")
 _KEPT = ("package_versions", "created")  # versions and times name nobody
 
 
 def names_in(run: RunResults) -> list[str]:
-    """Everybody whom the rows of a run name, each once, sorted."""
+    """Everybody whom the rows of a run or the lists of its configuration name, each once, sorted.
+
+    An attack on some people has a configuration, and a target, that may list them all.
+    """
     rows = run.data["per_label"]
-    return sorted({str(row[key]) for row in rows for key in _NAMED_IN_ROWS if row.get(key) is not None})
+    named = {str(row[key]) for row in rows for key in _NAMED_IN_ROWS if row.get(key) is not None}
+    config = run.data["config"]
+    if config is not None and Path(config).name == config:
+        with suppress(MIError):  # not there, or somebody else's: what cannot be read lists nobody
+            named |= set(_listed(read_yaml(run.folder / config)))
+    return sorted(named | set(_listed({key: run.data.get(key) for key in ("target", "data", "evaluator")})))
+
+
+def _listed(tree: Any) -> Iterator[str]:
+    """Names in the lists of people of a tree of plain values."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if key in _LISTS and isinstance(value, list):
+                yield from (name for each in value if (name := _name_of(each)))
+            else:
+                yield from _listed(value)
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from _listed(each)
+
+
+def _name_of(entry: Any) -> str:
+    """The name that an entry of a list of people is; empty if it is an index or a range."""
+    name = entry.removeprefix("name:") if isinstance(entry, str) else ""
+    return name if any(map(str.isalpha, name)) and not name.startswith("index:") else ""
 
 
 def pseudonyms(runs: Sequence[RunResults]) -> dict[str, str]:
@@ -111,7 +142,13 @@ def _without_names(run: RunResults, instead: Mapping[str, str]) -> RunResults:
         reason = {"verdict_reason": said(row["verdict_reason"])} if row.get("verdict_reason") else {}
         label = int(instead[row["name"]].rpartition(" ")[2])
         rows.append({**row, **hidden, **reason, "label": label})
-    return replace(run, data={**data, "per_label": rows}, said=said)
+    return replace(run, data=nameless({**data, "per_label": rows}), said=said)
+
+
+def nameless(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds the verification of a target, without the hint: it may name people whom nothing else names."""
+    found = data.get("verification")
+    return {**data, "verification": {**found, "hint": ""}} if found else dict(data)
 
 
 def people_behind(runs: Sequence[RunResults]) -> dict[str, str]:
