@@ -151,7 +151,7 @@ def _find(name: str, field: str) -> ModuleSpec:
     Raises:
         InputError: If it is not to be had by that name.
     """
-    if not all(part.isidentifier() for part in name.split(".")):
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
         plain = name.removesuffix(".py").strip("./").replace("/", ".")
         hint = f"; a file is named without its ending: {plain}" if name.endswith(".py") else ""
         raise InputError("the dotted name of a module, such as mynet", f"{name}{hint}", field)

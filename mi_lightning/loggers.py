@@ -24,11 +24,12 @@ from PIL import Image
 from torch import Tensor
 
 from mi_lightning.audio.files import wav
-from mi_lightning.io import write_atomically
+from mi_lightning.io import nothing_is_written, write_atomically
 
 _log = logging.getLogger(__name__)
 
 _TOLD: WeakSet[Logger] = WeakSet()  # loggers of which it was said that they show no pictures
+_TO_COME = "ID_OF_THE_RUN"  # stands for what only a client knows that has begun a run
 
 #: What a setting may be.
 Plain = str | int | float | bool
@@ -188,6 +189,9 @@ class OnWandb(Logged[WandbLogger]):
 
     def folder(self, root: Path) -> Path | None:
         """``<save_dir>/<project>/<id of the run>``: beside its own ``wandb``, which only its client writes."""
+        if nothing_is_written():  # to ask for the run is to begin it, on the servers, too
+            identity = self.logger.version or _TO_COME
+            return Path(self.logger.save_dir or root, _plain(str(self.logger.name or "lightning_logs")), identity)
         self.logger.experiment  # noqa: B018  # the run has no id before
         return super().folder(root)
 
@@ -221,6 +225,8 @@ class OnMLflow(Logged[MLFlowLogger]):
 
     def folder(self, root: Path) -> Path | None:
         """``<root>/<name of the experiment>/<id of the run>``: what lies in its own store only its client writes."""
+        if nothing_is_written():  # to ask for the run or its experiment is to begin it, on the server, too
+            return Path(root, _plain(str(vars(self.logger).get("_experiment_name"))), _TO_COME)
         client, identity = self.logger.experiment, self.logger.experiment_id
         name = client.get_experiment(identity).name
         return Path(root, _plain(str(name)), _plain(str(self.logger.run_id)))
@@ -244,6 +250,20 @@ class OnMLflow(Logged[MLFlowLogger]):
     def curves(self, numbers: Mapping[str, float], step: int) -> None:
         """Under names that it allows."""
         self.logger.log_metrics({_key(name): value for name, value in numbers.items()}, step=step)
+
+
+class MLflowToCome(MLFlowLogger):
+    """MLflow's logger of a run that is not begun: its client makes a database, or asks a server, when it is made."""
+
+    def __init__(self, experiment_name: str = "lightning_logs", **settings: Any) -> None:
+        """Keep the name of the experiment."""
+        Logger.__init__(self)
+        self._experiment_name, self._tracking_uri = experiment_name, str(settings.get("tracking_uri"))
+
+
+def to_make(kind: type) -> type:
+    """The class of which a part is made: where nothing is written, no logger that writes when it is made."""
+    return MLflowToCome if nothing_is_written() and issubclass(kind, MLFlowLogger) else kind
 
 
 #: What serves which logger; the first that fits.

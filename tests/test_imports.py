@@ -71,6 +71,7 @@ def test_names_hold_while_something_runs_and_in_what_it_starts(folder):
         ),
         ("toy_pkg.absent", r"a module that exists, got toy_pkg\.absent: toy_pkg\.absent is not in .*toy_pkg"),
         ("./toy_net.py", r"dotted name of a module.*got \./toy_net\.py; a file is named without its ending: toy_net "),
+        ("toy_net.py", r"dotted name of a module.*got toy_net\.py; a file is named without its ending: toy_net "),
         ("json", r"no part of Python, got json \(here\)"),
         ("string", r"no part of Python, got string; rename .*string\.py"),
         ("numpy", r"no installed package has, got numpy: .*numpy\.py would hide .*numpy.*__init__\.py; rename it"),

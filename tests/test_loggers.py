@@ -15,8 +15,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mi_lightning.io import writing_nothing
 from mi_lightning.lightning import Inversion, InversionTrainer
-from mi_lightning.loggers import InCSV, Logged, OnMLflow, OnTensorBoard, OnWandb, logged
+from mi_lightning.loggers import InCSV, Logged, OnMLflow, OnTensorBoard, OnWandb, logged, to_make
 from mi_lightning.targets import WhiteBox
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -229,6 +230,18 @@ def test_the_folder_of_a_run_is_its_own(tmp_path):
     mine = tmp_path / "my_project"
     assert folders == [mine / "version_3", mine / "v_1", None, tmp_path / "faces" / "abc123"]
     assert logged([Numbers(save_dir=str(tmp_path / "x"))])[0].folder(tmp_path) == tmp_path / "x/my_project/version_3"
+
+
+def test_where_nothing_is_written_no_run_is_begun(tmp_path):
+    logger = Wandb(tmp_path)
+    with writing_nothing():
+        assert logged([logger])[0].folder(tmp_path) == tmp_path / "faces" / "ID_OF_THE_RUN"
+        assert logger.version is None
+        planned = to_make(MLFlowLogger)("faces of ours", tracking_uri=f"sqlite:///{tmp_path}/runs.db")
+        assert logged([planned])[0].folder(tmp_path) == tmp_path / "faces_of_ours" / "ID_OF_THE_RUN"
+        assert to_make(CSVLogger) is CSVLogger
+    assert to_make(MLFlowLogger) is MLFlowLogger
+    assert list(tmp_path.iterdir()) == []
 
 
 def trainer(folder: Path, logger: Logger | bool) -> InversionTrainer:

@@ -53,7 +53,7 @@ def sleep_while_waiting() -> None:
 
 
 #: Flags that say yes where no value follows them, and may be written with a hyphen, as other programs have it.
-_SWITCHES = ("--dry_run", "--quick", "--no_pictures", "--pseudonyms", "--yes")
+_SWITCHES = ("--dry_run", "--quick", "--no_pictures", "--pseudonyms", "--refit", "--unverified", "--yes")
 
 
 def _switched(arguments: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, cast
 
@@ -205,7 +206,8 @@ class MICLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Make the objects of a command, and remember what stands where."""
         self.places = self._places(self.config)
-        with self.places.flags():
+        dry = self.subcommand not in self.functions and self.config[self.subcommand].dry_run
+        with self.places.flags(), writing_nothing() if dry else nullcontext():
             self.config_init = self.parser.instantiate(self.config, instantiators=[(self.places.make, object, True)])
             if self.subcommand not in self.functions:
                 self.datamodule = self._get(self.config_init, "data")

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from mi_lightning.errors import InputError, root_error
+from mi_lightning.loggers import to_make
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class Places:
     def make(self, class_type: type, /, *args: Any, **kwargs: Any) -> Any:
         """Make a part and remember where it stands."""
         place = self._place_of(class_type, kwargs)
-        made = class_type(*args, **kwargs)
+        made = to_make(class_type)(*args, **kwargs)
         if place is not None:
             self._made[id(made)] = (made, place)
         return made

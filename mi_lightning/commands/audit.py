@@ -92,7 +92,7 @@ def audit(
         baseline: Folder of an earlier audit, or its ``audit.json``: nothing may be worse than there, or exit status 3.
         unverified: Go on where a target names no more of the references right than guessing explains; the report then
             says in red that no figure says that it is safe, and no gate about the people holds.
-        quick: See in under a minute whether everything runs, and what the page will look like: a few people and
+        quick: See soon whether everything runs, and what the page will look like: a few people and
             iterations, hasty trainings, no controls, no recogniser. It is no evidence, no gate passes on it, and it
             lies in a folder of its own, ``<output>_quick``.
         no_pictures: Leave pictures and sounds out of the page. The folders of the runs still hold them.

@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +22,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from mi_lightning import __version__, extras, imports
 from mi_lightning.errors import GateError, InputError, MIError
-from mi_lightning.io import ensure_writable, one_line
+from mi_lightning.io import ensure_writable, one_line, writing_nothing
 from mi_lightning.workers import cores
 
 #: What each extra of the package is for; `dev`, `docs` and `test` are for those who work on the package itself.
@@ -81,8 +82,12 @@ def doctor(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", action="store_true", help="the same as JSON")
     own = parser.add_argument("--import", dest="modules", metavar="MODULE", action="append", default=[])
     own.help = "a module of yours to try, too; may be given several times"
+    parser.add_argument(
+        "--dry-run", "--dry_run", action="store_true", help="do not try to write into the folder, either"
+    )
     given = parser.parse_args(list(arguments))
-    found = examine([*imports.active(), *given.modules])
+    with writing_nothing() if given.dry_run else nullcontext():
+        found = examine([*imports.active(), *given.modules])
     sys.stdout.write(json.dumps(found, indent=2) + "\n" if given.json else _page(found))
     if found["problems"]:
         raise GateError("\n".join(found["problems"]))
@@ -322,7 +327,7 @@ def _without_names(tree: Any) -> Any:
         home = str(Path.home())
     except RuntimeError:  # nobody's
         home = ""
-    text = re.sub(rf"{re.escape(home)}(?=/|\\|:|$|\s|[),;])", "~", tree) if len(home) > 1 else tree
+    text = re.sub(rf"{re.escape(home)}(?=/|\\|:|$|\s|[),;'\"])", "~", tree) if len(home) > 1 else tree
     users = {os.environ.get("USER", ""), os.environ.get("LOGNAME", ""), os.environ.get("USERNAME", ""), Path(home).name}
     for user in users - {"", "root"}:
         text = re.sub(rf"(?<=[/\\]){re.escape(user)}(?=[/\\]|$|[\s:),;])", "USER", text)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from mi_lightning.commands.base import console
+from mi_lightning.data.cache import cache_folder
 from mi_lightning.errors import InputError
+from mi_lightning.io import read_text
 from mi_lightning.report.erasure import Erasure, plan_erasure
+
+#: Loggers in the configuration of a run, and those that write into its folder alone.
+_LOGGER = re.compile(r"class_path:\s*[\w.]*?(\w+Logger)\b")
+_IN_THE_FOLDER = {"TensorBoardLogger", "CSVLogger"}
 
 
 def erase(person: str, run: str, yes: bool = False, dry_run: bool = False) -> None:
@@ -20,10 +28,9 @@ def erase(person: str, run: str, yes: bool = False, dry_run: bool = False) -> No
         InputError: If the person is unknown, or ``yes`` is not given.
         MIError: If a file cannot be read, written or deleted.
     """
-    wanted = [part.strip() for part in str(person).split(",") if part.strip()]
-    if not wanted:
+    if not person.strip(" ,"):
         raise InputError("a person by name or index", person, "person")
-    found = plan_erasure(run, wanted)
+    found = plan_erasure(run, [person])
     _tell(found, would=dry_run or not yes)
     if dry_run:
         return
@@ -50,8 +57,24 @@ def _tell(found: Erasure, *, would: bool) -> None:
     screen.print(
         "The figures over all people stay as they were measured. Not erased: the classifier, which still knows the"
         f" person (train it without){f', checkpoints in this folder among it: {knowing}' if knowing else ''}; copies"
-        " elsewhere, such as pages that were handed on, studies and back-ups.",
+        " elsewhere, such as pages that were handed on, studies and back-ups; decoded photographs and recordings of the"
+        f" data (cache_dir, or {cache_folder()}).",
     )
+    for name, runs in _stores_elsewhere(found).items():
+        screen.print(
+            f"Not reached: what {name} keeps of its own, here or on a server (pictures, sounds, names). Delete there: "
+            f"{', '.join(runs)}",
+            style="bold",
+        )
+
+
+def _stores_elsewhere(found: Erasure) -> dict[str, list[str]]:
+    """Loggers of the runs that keep what they show in a place of their own, and the folders of their runs."""
+    stores: dict[str, list[str]] = {}
+    for path in sorted(found.folder.rglob("config.yaml")):
+        for name in sorted(set(_LOGGER.findall(read_text(path))) - _IN_THE_FOLDER):
+            stores.setdefault(name, []).append(path.parent.name)
+    return stores
 
 
 def _paths_that_name(found: Erasure) -> list[str]:

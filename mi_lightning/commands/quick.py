@@ -1,4 +1,4 @@
-"""Quick audits: does everything run, and what will the page look like? In under a minute, and no evidence."""
+"""Quick audits: does everything run, and what will the page look like? Soon told, and no evidence."""
 
 from __future__ import annotations
 

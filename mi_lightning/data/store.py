@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 import numpy as np
@@ -18,7 +21,7 @@ from torch.utils.data import Dataset
 from mi_lightning.data.base import Batch
 from mi_lightning.data.pictures import DamagedPictureError, Picture
 from mi_lightning.errors import MIError
-from mi_lightning.io import made_whole
+from mi_lightning.io import made_whole, nothing_is_written
 
 _PIXELS, _TABLE = "pixels.u8", "table.json"
 _VERSION = 1  # of the files in the cache
@@ -134,6 +137,9 @@ class PhotographStore:
     ) -> PhotographStore:
         """Decode photographs one after the other; the folder appears when all are done.
 
+        Where nothing is to be written (:func:`mi_lightning.io.writing_nothing`) they are in a temporary folder, which
+        goes with the store.
+
         Args:
             folder: Where they are kept, a folder of its own.
             shape: Shape of one, (channels, height, width).
@@ -143,6 +149,22 @@ class PhotographStore:
         Raises:
             MIError: If the file cannot be written.
         """
+        if not nothing_is_written():
+            return cls._decode(folder, shape, photographs, read)
+        with ExitStack() as undo:
+            temporary = Path(undo.enter_context(TemporaryDirectory(prefix="mi_lightning.")))
+            store = cls._decode(temporary / folder.name, shape, photographs, read)
+            weakref.finalize(store, undo.pop_all().close)
+        return store
+
+    @classmethod
+    def _decode(
+        cls,
+        folder: Path,
+        shape: tuple[int, ...],
+        photographs: Iterable[Photograph],
+        read: Callable[[Path], tuple[Picture | None, str]],
+    ) -> PhotographStore:
         rows: list[Decoded] = []
         damaged: list[str] = []
         faceless: list[str] = []

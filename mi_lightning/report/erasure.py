@@ -31,7 +31,9 @@ _AUDIT_FILES = ("audit.json", "report.html", "junit.xml", "audit.sarif", "model_
 _SEEN = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg", ".mp4", ".npy", ".npz", ".pt")
 _HEARD = (".wav", ".mp3", ".ogg", ".flac", ".opus")
 _CHECKPOINTS = (".ckpt", ".safetensors", ".onnx", ".pth")
-_FIGURES_ALONE = ("curves.svg",)  # drawn from shares over all people
+#: A curve over all people; how sure a target of a sweep was of test photographs, without which the run would count as
+#: unfinished, and the same sweep would attack the person again.
+_FIGURES_ALONE = ("curves.svg", "utility.npz")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def plan_erasure(folder: str | Path, people: Sequence[str]) -> Erasure:
 
     Args:
         folder: Folder of a run, an audit or a sweep.
-        people: Names or labels; ``name:7`` and ``index:7`` say which is meant.
+        people: Names or labels, each also several with commas between; ``name:7`` and ``index:7`` say which is meant.
 
     Raises:
         InputError: If somebody is unknown, could be two people, is the last one left in a run, or the folder is a part
@@ -143,13 +145,20 @@ def plan_erasure(folder: str | Path, people: Sequence[str]) -> Erasure:
     for run in runs:
         for row in rows_of(run):
             labels.setdefault(str(row["name"]), set()).add(int(row["label"]))
-    chosen = {_choose(person, labels) for person in people} | half_done
+    chosen = {_choose(part, labels) for person in people for part in _parts(person, labels)} | half_done
     found = Erasure(folder, {name: sorted(labels[name]) for name in sorted(chosen)})
     for run in runs:
         if all(str(row["name"]) in chosen for row in rows_of(run)):
             raise InputError(f"somebody left in {run} (delete the folder)", "everybody", "person")
     _plan(found, runs)
     return found
+
+
+def _parts(person: str, labels: Mapping[str, set[int]]) -> list[str]:
+    """People with commas between; a name in which a comma stands is one."""
+    if person.strip().removeprefix("name:") in labels:
+        return [person.strip()]
+    return [part.strip() for part in person.split(",") if part.strip()]
 
 
 def _choose(person: str, labels: Mapping[str, set[int]]) -> str:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from mi_lightning.errors import InputError
+import yaml
+
+from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import read_yaml
 from mi_lightning.report.results import RunResults
 
 #: What can be withheld.
@@ -16,13 +23,41 @@ WITHHELD = ("pictures", "names")
 
 _NAMED_IN_ROWS = ("name", "evaluator_guess", "recogniser_guess")
 _SHORTEST_NUMBER = 3  # digits of a name that is looked for in running text: "7" is in every other line
+_LISTS = ("class_names", "people", "labels")
 _KEPT = ("package_versions", "created")  # versions and times name nobody
 
 
 def names_in(run: RunResults) -> list[str]:
-    """Everybody whom the rows of a run name, each once, sorted."""
+    """Everybody whom the rows of a run or the lists of its configuration name, each once, sorted.
+
+    An attack on some people has a configuration, and a target, that may list them all.
+    """
     rows = run.data["per_label"]
-    return sorted({str(row[key]) for row in rows for key in _NAMED_IN_ROWS if row.get(key) is not None})
+    named = {str(row[key]) for row in rows for key in _NAMED_IN_ROWS if row.get(key) is not None}
+    config = run.data["config"]
+    if config is not None and Path(config).name == config:
+        with suppress(MIError):  # not there, or somebody else's: what cannot be read lists nobody
+            named |= set(_listed(read_yaml(run.folder / config)))
+    return sorted(named | set(_listed({key: run.data.get(key) for key in ("target", "data", "evaluator")})))
+
+
+def _listed(tree: Any) -> Iterator[str]:
+    """Names in the lists of people of a tree of plain values."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if key in _LISTS and isinstance(value, list):
+                yield from (name for each in value if (name := _name_of(each)))
+            else:
+                yield from _listed(value)
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from _listed(each)
+
+
+def _name_of(entry: Any) -> str:
+    """The name that an entry of a list of people is; empty if it is an index or a range."""
+    name = entry.removeprefix("name:") if isinstance(entry, str) else ""
+    return name if any(map(str.isalpha, name)) and not name.startswith("index:") else ""
 
 
 def pseudonyms(runs: Sequence[RunResults]) -> dict[str, str]:
@@ -51,8 +86,9 @@ def pseudonyms(runs: Sequence[RunResults]) -> dict[str, str]:
 def replacing(instead: Mapping[str, str]) -> Callable[[str], str]:
     """Return what puts others in the place of names in a text, as whole words, in whatever case.
 
-    What stands between the words of a name does not count: ``Ann Lee`` is found in ``ann_lee.png``, too. Names of one
-    letter, or of one or two digits, are found only where they are the whole text.
+    What stands between the words of a name does not count: ``Ann Lee`` is found in ``ann_lee.png``, too, as are names
+    as JSON, YAML and HTML spell them. Names of one letter, or of one or two digits, are found only where they are the
+    whole text.
 
     Args:
         instead: What takes the place of each name.
@@ -63,8 +99,10 @@ def replacing(instead: Mapping[str, str]) -> Callable[[str], str]:
         >>> replacing({"7": "person 02"})("7")
         'person 02'
     """
-    folded = {_folded(name): other for name, other in instead.items()}
-    found = sorted((name for name in instead if _can_be_found(name)), key=len, reverse=True)
+    spelled = {other: who for name, who in instead.items() if _can_be_found(name) for other in _spellings(name)}
+    spelled |= {name: who for name, who in instead.items() if _can_be_found(name)}
+    folded = {_folded(name): other for name, other in spelled.items()}
+    found = sorted(spelled, key=len, reverse=True)
     if not found:
         return lambda text: instead.get(text, text)
     pattern = re.compile("|".join(map(_pattern, found)), re.IGNORECASE)
@@ -104,7 +142,13 @@ def _without_names(run: RunResults, instead: Mapping[str, str]) -> RunResults:
         reason = {"verdict_reason": said(row["verdict_reason"])} if row.get("verdict_reason") else {}
         label = int(instead[row["name"]].rpartition(" ")[2])
         rows.append({**row, **hidden, **reason, "label": label})
-    return replace(run, data={**data, "per_label": rows}, said=said)
+    return replace(run, data=nameless({**data, "per_label": rows}), said=said)
+
+
+def nameless(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds the verification of a target, without the hint: it may name people whom nothing else names."""
+    found = data.get("verification")
+    return {**data, "verification": {**found, "hint": ""}} if found else dict(data)
 
 
 def people_behind(runs: Sequence[RunResults]) -> dict[str, str]:
@@ -131,6 +175,13 @@ def refuse_names(texts: Iterable[str], runs: Sequence[RunResults], field: str) -
 
 def _can_be_found(name: str) -> bool:
     return len(name) >= _SHORTEST_NUMBER if name.isdecimal() else len(name) > 1 and bool(_words(name))
+
+
+def _spellings(name: str) -> set[str]:
+    """A name as it stands within files of JSON, YAML and HTML."""
+    in_html = html.escape(name)
+    in_yaml = yaml.safe_dump(name, default_style='"', width=10**6).strip()[1:-1]
+    return {json.dumps(name)[1:-1], in_yaml, in_html, in_html.replace("&#x27;", "&#39;")}
 
 
 def _pattern(name: str) -> str:

@@ -60,6 +60,14 @@ def test_the_page_and_its_json_say_the_same(told, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_does_not_touch_the_folder(told, tmp_path):
+    tmp_path.chmod(0o755)
+    before = tmp_path.stat().st_mtime_ns
+    code, page, _ = told("--dry-run")
+    assert (code, tmp_path.stat().st_mtime_ns) == (0, before)
+    assert "writable        yes" in page
+
+
 def test_every_extra_says_what_it_brings():
     assert set(PROJECT["optional-dependencies"]) - {"dev", "docs", "test"} <= set(EXTRAS)
 

@@ -78,6 +78,20 @@ def test_nothing_is_written(audit, capsys, arguments, words):
     assert tree(audit) == before
 
 
+@pytest.mark.parametrize(
+    ("logger", "package"), [("WandbLogger", "wandb"), ("MLFlowLogger", "mlflow"), ("CSVLogger", "lightning")]
+)
+def test_no_logger_begins_a_run(audit, capsys, logger, package):
+    pytest.importorskip(package, reason=f"{package} is not installed (extra: {package})")
+    settings = {"tracking_uri": f"sqlite:///{audit}/runs.db"} if package == "mlflow" else {"save_dir": str(audit)}
+    content = {"class_path": f"lightning.pytorch.loggers.{logger}", "init_args": settings}
+    write(audit / "logger.yaml", {"trainer": {"logger": content}})
+    before = tree(audit)
+    main([*ATTACK, "--config", "logger.yaml", "--dry-run"])
+    assert "would write: " in capsys.readouterr().out
+    assert tree(audit) == before
+
+
 def test_of_what_is_finished(audit, capsys):
     main(["audit", "--config", "audit.yaml"])
     before = tree(audit)

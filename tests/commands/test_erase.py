@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from mi_lightning.cli.main import main
 from mi_lightning.errors import InputError, MIError
@@ -202,6 +204,66 @@ def test_several_and_by_index(out, capsys):
         "when": "",
     }
     assert command(capsys, "verify", out)[0] == 0
+
+
+def test_a_sweep_that_is_run_again_does_not_attack_the_person_again(study, jobs_here, capsys):
+    attacks = {"steps": {"target": "target/soft.yaml", "attack": "attack/steps.yaml"}}
+    write(study / "sweep.yaml", {"attacks": attacks, "grid": {"model.max_iterations": [3]}, "output": "swept"})
+    assert command(capsys, "sweep", "--config", "sweep.yaml")[0] == 0
+    assert len(jobs_here.done) == 1
+    assert command(capsys, "erase", GONE, "swept", "--yes")[0] == 0
+    assert naming(study / "swept") == set()
+    assert command(capsys, "sweep", "--config", "sweep.yaml")[0] == 0
+    assert len(jobs_here.done) == 1
+    assert naming(study / "swept") == set()
+
+
+@pytest.mark.parametrize("name", ["Zoë B.", 'Jo "J" O\'Neil', "Müller & Söhne"])
+def test_names_as_files_spell_them(alone, name):
+    path = alone / "results.json"
+    data = json.loads(path.read_text())
+    for row in data["per_label"]:
+        row["name"] = name if row["name"] == GONE else row["name"]
+    path.write_text(json.dumps(data))
+    (alone / "config.yaml").write_text(yaml.safe_dump({"labels": [name, "s1"]}))
+    (alone / "notes.json").write_text(json.dumps([f"of {name} and s1"]))
+    (alone / "notes.md").write_text(html.escape(f"of {name} and s1"))
+    plan_erasure(alone, [name]).do()
+    assert yaml.safe_load((alone / "config.yaml").read_text())["labels"][1] == "s1"
+    assert json.loads((alone / "notes.json").read_text())[0].startswith("of erased")
+    for file in ("config.yaml", "notes.json", "notes.md", "results.json"):
+        text = (alone / file).read_text()
+        assert "s1" in text
+        assert not re.search("Zo|B\\.|Neil|ller|hne", text.replace("WhiteBox", "")), text[:300]
+
+
+@pytest.fixture
+def alone(finished, tmp_path):
+    """A copy of one run, which is no part of an audit."""
+    return shutil.copytree(finished / "soft_steps/version_0", tmp_path / "alone")
+
+
+def test_a_name_with_a_comma_in_it_is_one_person(alone):
+    path = alone / "results.json"
+    path.write_text(path.read_text().replace('"s2"', '"Doe, Ann"'))
+    assert list(plan_erasure(alone, ["Doe, Ann"]).people) == ["Doe, Ann"]
+    assert list(plan_erasure(alone, ["name:Doe, Ann"]).people) == ["Doe, Ann"]
+    with pytest.raises(InputError, match="got Doe "):
+        plan_erasure(alone, ["Doe, s1"])
+
+
+@pytest.mark.parametrize("logger", ["WandbLogger", "MLFlowLogger", "pytorch.loggers.CometLogger"])
+def test_stores_of_loggers_are_named(alone, capsys, logger):
+    (alone / "config.yaml").write_text(f"trainer:\n  logger:\n  - class_path: lightning.pytorch.loggers.{logger}\n")
+    status, told, _ = command(capsys, "erase", "s2", alone, "--dry-run")
+    told = " ".join(told.split())
+    assert status == 0
+    assert f"Not reached: what {logger.rpartition('.')[2]} keeps of its own" in told
+    assert f"Delete there: {alone.name}" in told
+    (alone / "config.yaml").write_text("class_path: lightning.pytorch.loggers.TensorBoardLogger\n")
+    told = " ".join(command(capsys, "erase", "s2", alone, "--dry-run")[1].split())
+    assert "Not reached" not in told
+    assert "mi_lightning" in told.partition("decoded photographs and recordings of the data (cache_dir, or")[2]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 import warnings
 from itertools import chain
@@ -17,6 +19,7 @@ from PIL import Image
 from mi_lightning.data import AttFaces, FaceFolder, WithoutPeople
 from mi_lightning.data.grouped import split_groups
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import writing_nothing
 from mi_lightning.judging.make import make_judge
 from mi_lightning.targets import WhiteBox
 
@@ -305,6 +308,21 @@ def test_decoded_once_and_anew_when_a_file_or_a_setting_changes(folder, tmp_path
     assert other.describe()["sha256"] != first.describe()["sha256"]
     make(folder, cache_dir=str(cache), channels=3).setup()
     assert len(list(cache.iterdir())) == 3
+
+
+def test_where_nothing_is_written_nothing_is_left(folder, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with writing_nothing():
+        data = make(folder, cache_dir=str(tmp_path / "cache"))
+        data.setup()
+        first, _ = next(iter(data.train_dataloader()))
+    assert first.isfinite().all()
+    assert list((tmp_path / "temporary").rglob("pixels.u8"))
+    del data
+    gc.collect()
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_damaged_store_is_made_anew(folder, tmp_path):

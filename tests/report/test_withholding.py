@@ -7,11 +7,12 @@ import re
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from mi_lightning.errors import InputError
 from mi_lightning.report import build_report, read_results
 from mi_lightning.report.withholding import names_in, people_behind, pseudonyms, refuse_names, replacing
-from tests.report.conftest import NAMES, audit_of, recognise
+from tests.report.conftest import NAMES, VERIFIED, audit_of, recognise
 
 
 def named(folder):
@@ -45,6 +46,24 @@ def test_nobody_is_named(run_folder, tmp_path, judged):
     assert "person 01" in hidden
     assert "The people have pseudonyms" in hidden
     assert "data:image" in hidden  # the pictures are another matter
+
+
+def test_people_who_were_not_attacked_are_not_named(run_folder, tmp_path):
+    run = named(run_folder())
+    path = run / "results.json"
+    data = json.loads(path.read_text())
+    data["verification"] = VERIFIED | {"status": "unverified"}
+    data["verification"]["hint"] = "it says Dora of 100% of them: check that the weights are loaded"
+    data["data"] = {"init_args": {"people": ["ann", "Emil Ö.", "index:1", "0-9", 4]}}
+    path.write_text(json.dumps(data))
+    (run / "config.yaml").write_text(
+        yaml.safe_dump({"model": {"class_names": ["ann", "Zoë", "x"], "labels": ["name:Fay"]}})
+    )
+    page = build_report([run], tmp_path / "page.html").read_text()
+    assert all(name in page for name in ("Emil", "Zo\\xEB", "Fay"))
+    page = build_report([run], tmp_path / "page.html", withheld=("names",)).read_text()
+    assert not any(name in page for name in ("Dora", "Emil", "Zo\\xEB", "Zoë", "Fay"))
+    assert "0-9" in page
 
 
 def test_the_audit_on_the_page_names_nobody(run_folder, tmp_path):

@@ -46,18 +46,19 @@ class Dashboard(InversionCallback):
     Args:
         every: Reports between two grids, at least 1.
         max_pictures: Pictures in a grid at most.
+        pictures: Whether pictures and sounds of people are shown; the loggers get numbers alone if not.
 
     Raises:
         InputError: If a number is below 1.
     """
 
-    def __init__(self, every: int = 10, max_pictures: int = 64) -> None:
+    def __init__(self, every: int = 10, max_pictures: int = 64, pictures: bool = True) -> None:
         """Check the numbers."""
         if every < 1:
             raise InputError("every >= 1", every, "every")
         if max_pictures < 1:
             raise InputError("max_pictures >= 1", max_pictures, "max_pictures")
-        self.every, self.max_pictures = every, max_pictures
+        self.every, self.max_pictures, self.pictures = every, max_pictures, pictures
         self._reports = self._iterations = 0
 
     def on_inversion_start(self, trainer: Trainer, inversion: Attacking) -> None:
@@ -65,7 +66,7 @@ class Dashboard(InversionCallback):
         self._reports = self._iterations = 0
         for logger in _loggers(trainer):
             logger.layout(CHARTS)
-            if not logger.pictures:
+            if self.pictures and not logger.pictures:
                 logger.note()
         self._show(trainer, inversion)
 
@@ -108,11 +109,11 @@ class Dashboard(InversionCallback):
             logger.outcome(settings, figures, numbers, step)
 
     def _show(self, trainer: Trainer, inversion: Attacking) -> None:
-        if _showing(trainer):
+        if self._showing(trainer):
             self._show_pictures(trainer, inversion, inversion.progress().reconstruction, self._iterations)
 
     def _show_pictures(self, trainer: Trainer, inversion: Attacking, images: Tensor, step: int) -> None:
-        shown, loggers = images[: self.max_pictures], _showing(trainer)
+        shown, loggers = images[: self.max_pictures], self._showing(trainer)
         if not len(shown) or not loggers:
             return
         modality = _modality(inversion, images)
@@ -126,7 +127,7 @@ class Dashboard(InversionCallback):
         self, trainer: Trainer, inversion: Attacking, result: InversionResult, judgement: Judgement | None, step: int
     ) -> None:
         """Add players of the best restart of each voice: as found, after the vocoder, and real speech."""
-        loggers = _showing(trainer)
+        loggers = self._showing(trainer)
         if not loggers:
             return
         modality = _modality(inversion, result.reconstruction)
@@ -135,6 +136,10 @@ class Dashboard(InversionCallback):
             for row in best_rows(result)[: self.max_pictures].tolist():
                 for kind, wave in waves.items():
                     logger.sound(f"audio/{result.name[row]}/{kind}", wave[row], modality.sample_rate or 0, step)
+
+    def _showing(self, trainer: Trainer) -> list[Logged[Any]]:
+        """The loggers that show pictures, if they are to."""
+        return [logger for logger in _loggers(trainer) if logger.pictures] if self.pictures else []
 
 
 def _modality(inversion: Attacking, samples: Tensor) -> Modality:
@@ -146,11 +151,6 @@ def _modality(inversion: Attacking, samples: Tensor) -> Modality:
 def _loggers(trainer: Trainer) -> list[Logged[Any]]:
     """The loggers of the process that logs."""
     return logged(trainer.loggers) if trainer.is_global_zero else []
-
-
-def _showing(trainer: Trainer) -> list[Logged[Any]]:
-    """Those of them that show pictures."""
-    return [logger for logger in _loggers(trainer) if logger.pictures]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:

@@ -15,7 +15,7 @@ from mi_lightning.report.control_runs import control_results, read_controls
 from mi_lightning.report.manifest import write_manifest
 from mi_lightning.report.page import render_report
 from mi_lightning.report.results import RunResults, read_runs
-from mi_lightning.report.withholding import refuse_names, tree_with, withhold
+from mi_lightning.report.withholding import nameless, refuse_names, tree_with, withhold
 
 PAGE, DOCUMENT = "report.html", "audit.json"
 
@@ -94,6 +94,7 @@ def assemble(
     if "names" in withheld:
         refuse_names(names, found, "pseudonyms")
         document = tree_with(document, withhold(found, withheld)[0].said)
+        document["runs"] = [nameless(run) for run in document["runs"]]
     if withheld:
         document["withheld"] = list(withheld)
     return Audit(Path(folder), names, found, document)

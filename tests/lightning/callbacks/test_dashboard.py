@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -169,6 +169,18 @@ def test_with_csv_the_grids_are_files_and_the_curves_a_table(attack, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows if row["invert/cost"]] == ["5", "10", "15", "20", "25"]
     assert yaml.safe_load((folder / "hparams.yaml").read_text())["attack/max_iterations"] == 25
+
+
+@pytest.mark.parametrize("kind", [CSVLogger, TensorBoardLogger])
+def test_without_pictures_the_loggers_get_numbers_alone(attack, tmp_path, kind):
+    attack(Dashboard(every=1, pictures=False), logger=kind(tmp_path, name="log"))
+    folder = tmp_path / "log" / "version_0"
+    assert not (folder / "pictures").exists()
+    if kind is TensorBoardLogger:
+        found = EventAccumulator(str(folder), size_guidance={"images": 0})
+        found.Reload()
+        assert found.Tags()["images"] == found.Tags()["audio"] == []
+        assert "invert/cost" in found.Tags()["scalars"]
 
 
 @pytest.mark.parametrize("name", ["every", "max_pictures"])
