@@ -166,11 +166,11 @@ def test_your_model_and_your_photographs_are_attacked_as_printed(blocks, monkeyp
     assert "expected a target that knows the people of the data" in error
     assert "class_names: [s10, Bob, Zoë B, ann]" in error
     assert len(error.splitlines()) == 1
-    assert not (tmp_path / "report" / "report.html").exists()
+    assert not list((tmp_path / "report").iterdir())
 
     torch.save({"1.weight": templates / 50, "1.bias": torch.zeros(4)}, "faces.pt")
     assert status([*words, "--quick"]) == 0, capsys.readouterr().err
-    assert (tmp_path / "report" / "report.html").is_file()
+    assert (tmp_path / "report_quick" / "report.html").is_file()
 
 
 def status(words: list[str]) -> int:
