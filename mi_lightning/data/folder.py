@@ -114,7 +114,7 @@ class FaceFolder(PersonDataModule):
             raise InputError("one of test_fraction, test_per_person and by_folder", "several", "test_fraction")
         if not memory_gb > 0:
             raise InputError("memory_gb > 0", memory_gb, "memory_gb")
-        if people is not None and (isinstance(people, str) or len(people) < 2 or len(set(people)) < len(people)):
+        if people is not None and (len(people) < 2 or len(set(people)) < len(people)):
             raise InputError("two different people or more", people, "people")
         root = root if root is not None else os.environ.get(self.variable)
         if root is None:

@@ -84,11 +84,6 @@ def test_names_that_no_report_can_hold_are_refused(folder, name):
         _ = make(folder).class_names
 
 
-def test_a_name_is_no_list_of_letters(folder):
-    with pytest.raises(InputError, match=r"two different people or more, got ab"):
-        make(folder, people="ab")
-
-
 def test_a_file_that_changed_behind_its_time_is_decoded_again(folder):
     """A copy that keeps times, or a change of permissions, shows in the time of the entry alone."""
     path = save(folder / "anna" / "3.bmp", 3)
