@@ -145,9 +145,12 @@ def made_whole(folder: str | Path) -> Iterator[Path]:
     folder = Path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        before = _identity(folder)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
         try:
             yield partial
+            if _identity(folder) not in (None, before):  # another process was quicker, and may be reading it
+                return
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 partial.rename(folder)
@@ -158,6 +161,14 @@ def made_whole(folder: str | Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise MIError(f"cannot write {folder}: {_reason(error, folder.parent)}") from error
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from one that takes its place; None if there is none."""
+    with suppress(OSError):
+        state = folder.stat()
+        return state.st_dev, state.st_ino
+    return None
 
 
 def ensure_writable(folder: str | Path, field: str = "") -> None:

@@ -324,3 +324,10 @@ def test_citation_names_works_as_the_references_do(citation):
         assert all(author["family-names"] in line for author in work["authors"])
         for identifier in work.get("identifiers", []):
             assert identifier["value"].removeprefix("arXiv:") in line
+
+
+def test_the_table_of_extras_is_that_of_the_package():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    rows = re.findall(r"^\| (`.*?) \|", PAGES["install.md"], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named == extras.keys() - {"test", "dev", "docs"}  # these are for working on the project

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,3 +147,11 @@ def test_the_test_sees_offences(tmp_path, monkeypatch, where, text, expected):
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert set(offences(path)) == expected
+
+
+def test_the_design_page_has_these_layers():
+    page = (PACKAGE.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    table = page.partition("| layer | what |\n")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(\w+)/?`", row.split("|")[1]) for row in table.splitlines()]
+    layers = [[name for name in layer if "." not in name and not name.startswith("__")] for layer in LAYERS]
+    assert [set(row) for row in rows if row] == [set(layer) for layer in layers if layer]

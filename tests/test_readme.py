@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from PIL import Image
 
 from mi_lightning.cli.main import main
 from mi_lightning.cli.text import COMMANDS
@@ -41,6 +44,7 @@ def test_readme_has_its_commands_and_examples(blocks):
         "test": "bash",
         "example": "python",
         "own": "python",
+        "people": "yaml",
     }
 
 
@@ -129,6 +133,52 @@ def test_a_model_of_ones_own_is_attacked_as_printed(blocks):
     assert names["result"].name == ("person 3",)
     assert names["result"].confidence[0] > 0.2
     assert all(parameter.requires_grad for parameter in names["network"].parameters())
+
+
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(3 * 64 * 64, 4))
+"""
+
+
+def test_your_model_and_your_photographs_are_attacked_as_printed(blocks, monkeypatch, tmp_path, capsys):
+    """With the right weights to a report; with the names in another order to an error, and no report."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mynet.py").write_text(NET, encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(blocks["people"][1], encoding="utf-8")
+    people = ["Bob", "Zoë B", "ann", "s10"]  # sorted, as the labels are
+    faces = 200 * np.random.default_rng(0).integers(0, 2, (4, 64, 64, 3), dtype=np.uint8)
+    for face, person in zip(faces, people, strict=True):
+        (tmp_path / "faces" / person).mkdir(parents=True)
+        for each in range(3):
+            Image.fromarray(face + np.uint8(each)).save(tmp_path / "faces" / person / f"{each}.png")
+    templates = torch.from_numpy(faces).permute(0, 3, 1, 2).flatten(1) / 255 - 0.4
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    words = shlex.split(re.search(r"^    (mi-lightning audit --import mynet .*)$", readme, re.M)[1])[1:]
+
+    torch.save({"1.weight": templates.roll(1, 0) / 50, "1.bias": torch.zeros(4)}, "faces.pt")
+    assert status(words) == 2
+    error = capsys.readouterr().err
+    assert "expected a target that knows the people of the data" in error
+    assert "class_names: [s10, Bob, Zoë B, ann]" in error
+    assert len(error.splitlines()) == 1
+    assert not list((tmp_path / "report").iterdir())
+
+    torch.save({"1.weight": templates / 50, "1.bias": torch.zeros(4)}, "faces.pt")
+    assert status([*words, "--quick"]) == 0, capsys.readouterr().err
+    assert (tmp_path / "report_quick" / "report.html").is_file()
+
+
+def status(words: list[str]) -> int:
+    """Run a command in this process."""
+    try:
+        return main(words) or 0
+    except SystemExit as end:
+        return int(end.code or 0)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

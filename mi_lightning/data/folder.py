@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import re
+import shutil
+import tempfile
 import warnings
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -22,9 +24,11 @@ from mi_lightning.data.base import Batch, Part, PersonDataModule, SampleSet
 from mi_lightning.data.cache import cache_folder, some
 from mi_lightning.data.eyes import EyeFinder, cut_face, eye_finder
 from mi_lightning.data.grouped import split_groups
+from mi_lightning.data.people import Listed, natural, need_text
 from mi_lightning.data.pictures import SUFFIXES, Picture, fitted, read_picture
 from mi_lightning.data.store import Photograph, PhotographStore, StoredSet, store_key
 from mi_lightning.errors import InputError, MIError
+from mi_lightning.io import nothing_is_written
 
 _SHARE = 0.3  # of a person's photographs that are for testing, where nothing else is said
 _PARTS: tuple[Part, ...] = ("train", "test")
@@ -140,8 +144,8 @@ class FaceFolder(PersonDataModule):
         return self._found[0]
 
     @cached_property
-    def _found(self) -> tuple[tuple[str, ...], tuple[Photograph, ...], tuple[str, ...]]:
-        """Who there is in the order of the labels, their photographs, and files that are left out; nothing is read."""
+    def _found(self) -> tuple[tuple[str, ...], Listed]:
+        """Who there is in the order of the labels, and what lies in their folders; nothing is read."""
         root = Path(self.root)
         if not root.is_dir():
             expected = "a folder with a folder of photographs for each person"
@@ -167,20 +171,14 @@ class FaceFolder(PersonDataModule):
             if missing := sorted(set(self.people or names) - there.keys()):
                 where = "" if part is None else f" in {part}"
                 raise InputError(f"a folder of each person{where} in {root}", f"none of {some(missing)}", "people")
-        chosen = tuple(self.people or sorted(names, key=_natural if self.order == "natural" else str))
-        photographs, skipped = [], [path.name for path in loose]
+        chosen = tuple(self.people or sorted(names, key=natural if self.order == "natural" else str))
+        need_text(chosen, root)
+        listed = Listed(skipped=[path.name for path in loose])
+        listed.lost += [path.name for path in root.iterdir() if path.is_symlink() and not path.exists()]
         for name in chosen:
             for part, there in folders.items():
-                for path in sorted(there[name].rglob("*"), key=lambda path: _natural(path.as_posix())):
-                    if not path.is_file():
-                        continue
-                    label = path.relative_to(root).as_posix()
-                    hidden = any(each.startswith(".") for each in path.relative_to(there[name]).parts)
-                    if hidden or path.suffix.lower() not in SUFFIXES:
-                        skipped.append(label)
-                    else:
-                        photographs.append(Photograph(name, label, path, part))
-        return chosen, tuple(photographs), tuple(skipped)
+                listed.add(name, there[name], root, part)
+        return chosen, listed
 
     # ------------------------------------------------------------------------------------------ decoding
 
@@ -192,7 +190,8 @@ class FaceFolder(PersonDataModule):
         """Decode the photographs, or open what an earlier run decoded, and divide them; the first time only."""
         if self._ready:
             return
-        names, photographs, skipped = self._found
+        names, listed = self._found
+        photographs = listed.photographs
         self._need(Counter(each.person for each in photographs))
         self._store = self._open(photographs)
         if self.damaged == "error" and self._store.damaged:
@@ -207,7 +206,8 @@ class FaceFolder(PersonDataModule):
         y = torch.tensor([label[each.person] for each in self._store.photographs], dtype=torch.int64)
         self._divide(y)
         notes = {
-            "files are hidden or no pictures, and left out": skipped,
+            "files are hidden or no pictures, and left out": listed.skipped,
+            "links lead to no file (those to folders are not followed), and are left out": listed.lost,
             "files are damaged, and left out": self._store.damaged,
             "photographs show no face that was found, and are left out": self._store.faceless,
             "photographs show no face that was found, and are taken whole": faceless,
@@ -215,7 +215,7 @@ class FaceFolder(PersonDataModule):
         }
         if told := [f"{len(named)} {what}: {some(named)}" for what, named in notes.items() if named]:
             warnings.warn(f"{self.root}: {'; '.join(told)}", stacklevel=2)
-        self._left_out = {"no_picture": len(skipped), "damaged": len(self._store.damaged)}
+        self._left_out = {"no_picture": len(listed.skipped) + len(listed.lost), "damaged": len(self._store.damaged)}
         self._left_out |= {"no_face": len(self._store.faceless), "no_face_taken_whole": len(faceless)}
         self._ready = True
 
@@ -226,10 +226,17 @@ class FaceFolder(PersonDataModule):
         folder = cache_folder(self.cache_dir) / store_key(photographs, [*settings, PIL.__version__])
         with contextlib.suppress(OSError, ValueError):  # not there yet, or damaged: it is made anew
             return PhotographStore.open(folder, self.input_shape)
-        try:
-            return PhotographStore.decode(folder, self.input_shape, photographs, lambda path: self._read(path, finder))
-        except MIError as error:
-            raise InputError("a folder for decoded photographs", str(error), "cache_dir") from error
+        with contextlib.ExitStack() as stack:
+            if nothing_is_written():
+                passing = tempfile.mkdtemp(prefix="mi-lightning-")
+                stack.callback(shutil.rmtree, passing, ignore_errors=True)
+                folder = Path(passing) / folder.name
+            try:
+                store = PhotographStore.decode(folder, self.input_shape, photographs, lambda it: self._read(it, finder))
+            except MIError as error:
+                raise InputError("a folder for decoded photographs", str(error), "cache_dir") from error
+            weakref.finalize(store, stack.pop_all().close)  # of a dry run, photographs go when nobody reads them
+        return store
 
     def _read(self, path: Path, finder: EyeFinder | None) -> tuple[Picture | None, str]:
         """Read a photograph and make a sample of it; None where it is to be left out."""
@@ -244,9 +251,12 @@ class FaceFolder(PersonDataModule):
     def _need(self, counts: Counter[str], what: str = "photographs") -> None:
         """Refuse people of whom there are too few."""
         least = 1 if self.by_folder else 1 + (self.test_per_person or 1)
-        if few := [f"{counts[name]} of {name}" for name in self.class_names if counts[name] < least]:
+        names, listed = self._found
+        if few := [name for name in names if counts[name] < least]:
+            foreign = next((listed.foreign[name] for name in few if name in listed.foreign), None)
+            hint = "" if foreign is None else f"; {foreign} is of a kind that is not read: convert it to PNG or JPEG"
             expected = f"{least} {what} or more of each person in {self.root}, to train and to test"
-            raise InputError(expected, some(few), "root")
+            raise InputError(expected, some([f"{counts[name]} of {name}" for name in few]) + hint, "root")
 
     def _divide(self, y: Tensor) -> None:
         """Decide which photographs train and which test.
@@ -382,9 +392,3 @@ class FaceFolder(PersonDataModule):
             "left_out": self._left_out,
             "sha256": self._store.sha256,
         }
-
-
-def _natural(name: str) -> tuple[tuple[int, int | str, str], ...]:
-    """Key that sorts ``s2`` before ``s10``."""
-    parts = (part for part in re.split(r"(\d+)", name))
-    return tuple((0, int(part), part) if part.isdecimal() else (1, part.lower(), part) for part in parts)

@@ -136,7 +136,8 @@ def _levels(path: Path) -> Picture:
     except UnidentifiedImageError:
         raise DamagedPictureError("no picture that can be read" if start else "empty") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DamagedPictureError("more pixels than any photograph has") from None
+        most = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise DamagedPictureError(f"more than {most} million pixels: make it smaller") from None
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedPictureError(" ".join(reason.split())) from None

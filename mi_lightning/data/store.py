@@ -195,7 +195,7 @@ class PhotographStore:
 
 
 def store_key(photographs: Sequence[Photograph], settings: object) -> str:
-    """Name of decoded photographs in the cache: it changes with the files (size, time) and with what decodes them.
+    """Name of decoded photographs in the cache: it changes with the files (size, times) and with what decodes them.
 
     Args:
         photographs: What is decoded.
@@ -204,7 +204,8 @@ def store_key(photographs: Sequence[Photograph], settings: object) -> str:
     content = hashlib.sha256(json.dumps([_VERSION, settings]).encode())
     for each in photographs:
         state = each.path.stat()
-        stamp = (each.person, each.name, each.part, str(each.path.absolute()), state.st_size, state.st_mtime_ns)
+        times = (state.st_mtime_ns, state.st_ctime_ns)  # a copy may keep the first, and so do permissions
+        stamp = (each.person, each.name, each.part, str(each.path.absolute()), state.st_size, *times)
         content.update(json.dumps(stamp).encode())
     return f"faces-{content.hexdigest()[:24]}"
 

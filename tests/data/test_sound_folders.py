@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,43 @@ def test_files_that_are_cut_short_are_named(tmp_path, suffix, capfd):
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
     with pytest.raises(InputError, match=rf"got damaged: anna/2\{suffix} \(truncated: "):
         make(tmp_path).setup()
+
+
+# ------------------------------------------------------------------------------------------------ what is told
+
+
+def two_speakers(root: Path, rate: int) -> Path:
+    for speaker in ("a", "b"):
+        for each in range(2):
+            (root / speaker).mkdir(parents=True, exist_ok=True)
+            wave = np.random.default_rng(each).uniform(-0.5, 0.5, rate)
+            soundfile.write(str(root / speaker / f"{each}.wav"), wave, rate)
+    return root
+
+
+def warned(root: Path, tmp_path: Path) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SpeakerFolder(str(root), sample_rate=8000, cache_dir=str(tmp_path / "cache")).setup()
+    return [str(each.message) for each in caught]
+
+
+def test_a_lower_rate_is_told_in_every_run(tmp_path):
+    root = two_speakers(tmp_path / "speakers", 4000)
+    first, second = warned(root, tmp_path), warned(root, tmp_path)
+    assert len(first) == 1
+    assert "a rate of 4000 Hz" in first[0]
+    assert second == first
+
+
+def test_a_folder_that_is_nobodys_is_named(tmp_path):
+    root = two_speakers(tmp_path / "speakers", 8000)
+    (root / "empty").mkdir()
+    assert warned(root, tmp_path) == [f"{root}: 1 folders without a recording are nobody's: empty"]
+
+
+@pytest.mark.parametrize(("link", "to"), [("a/lost.wav", "nowhere.wav"), ("a/loop", "."), ("lost", "nowhere")])
+def test_links_that_are_not_followed_are_named(tmp_path, link, to):
+    root = two_speakers(tmp_path / "speakers", 8000)
+    (root / link).symlink_to(to)
+    assert warned(root, tmp_path) == [f"{root}: 1 files are left out: {link}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
@@ -193,6 +194,8 @@ class SpeakerDataModule(PersonDataModule):
         if self._ready:
             return
         self._audio, self._table = self._open()
+        for words in self._table.get("told", ()):  # in each run, not only in the one that decodes
+            warnings.warn(words, stacklevel=2)
         self._segments: dict[Part, list[Segment]] = {"train": [], "test": []}
         label = {name: index for index, name in enumerate(self.class_names)}
         rows = sorted(self._table["recordings"], key=lambda row: label[row["speaker"]])

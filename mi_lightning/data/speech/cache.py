@@ -24,7 +24,7 @@ from mi_lightning.io import made_whole, nothing_is_written
 #: All samples of a corpus one after the other, (samples,) int16, and the table of whose are where.
 Decoded = tuple[NDArray[np.int16], dict[str, Any]]
 
-_VERSION = 2  # of the files in the cache, and of what is noticed when they are made
+_VERSION = 3  # of the files in the cache, and of what is noticed when they are made
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Recording:
 
 
 def cache_key(recordings: Sequence[Recording], kind: str, settings: dict[str, Any]) -> str:
-    """Name of decoded audio in the cache: it changes with the files (size, time) and with what decodes them.
+    """Name of decoded audio in the cache: it changes with the files (size, times) and with what decodes them.
 
     Args:
         recordings: What is decoded.
@@ -55,7 +55,7 @@ def cache_key(recordings: Sequence[Recording], kind: str, settings: dict[str, An
     files = []
     for recording in recordings:
         state = None if recording.path is None else recording.path.stat()
-        stamp = None if state is None else (str(recording.path), state.st_size, state.st_mtime_ns)
+        stamp = None if state is None else (str(recording.path), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
         files.append((recording.speaker, recording.name, recording.part, stamp))
     content = json.dumps([_VERSION, kind, settings, files])
     return hashlib.sha256(content.encode()).hexdigest()[:24]
@@ -99,7 +99,7 @@ def decode_recordings(
     place: str = "",
     field: str = "",
 ) -> Decoded:
-    """Read and prepare every recording: all samples one after the other, and whose are where.
+    """Read and prepare every recording: all samples one after the other, whose are where, and what to warn of.
 
     Args:
         recordings: What is decoded.
@@ -135,15 +135,15 @@ def decode_recordings(
         position = stop
     if damaged:
         raise InputError(f"{len(recordings)} recordings{place} that can be used", f"damaged: {some(damaged)}", field)
+    told = []
     if rates:
-        warnings.warn(
+        told.append(
             f"some recordings have a rate of {', '.join(map(str, sorted(rates)))} Hz and are resampled to "
-            f"{sample_rate} Hz: what their upper band lacks may give speakers away (sample_rate)",
-            stacklevel=2,
+            f"{sample_rate} Hz: what their upper band lacks may give speakers away (sample_rate)"
         )
     if stereo:
-        warnings.warn(f"{stereo} recordings have several channels, which are averaged", stacklevel=2)
+        told.append(f"{stereo} recordings have several channels, which are averaged")
     flat = np.concatenate(pieces)
     digest = hashlib.sha256(json.dumps(rows).encode())
     digest.update(flat.tobytes())
-    return flat, {"sha256": digest.hexdigest(), "recordings": rows}
+    return flat, {"sha256": digest.hexdigest(), "recordings": rows, "told": told}

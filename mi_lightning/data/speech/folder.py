@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mi_lightning.data.cache import some
+from mi_lightning.data.people import need_text
 from mi_lightning.data.speech.base import SpeakerDataModule
 from mi_lightning.data.speech.cache import Recording
 from mi_lightning.errors import InputError
@@ -88,6 +89,11 @@ def recordings_below(folder: Path) -> list[Recording]:
     ]
 
 
+def _leads_nowhere(path: Path, folder: Path) -> bool:
+    """Whether it is a link whose recordings are not read: to nothing, or to a folder below a speaker's."""
+    return path.is_symlink() and not path.is_file() and (path.parent != folder or not path.is_dir())
+
+
 def _conversion(name: str) -> str:
     """The command that turns a file of sound into one that is read."""
     return f"ffmpeg -i {shlex.quote(name)} {shlex.quote(Path(name).stem + '.flac')}"
@@ -114,9 +120,16 @@ class SpeakerFolder(FolderOfSpeakers):
         """List the files below each speaker's folder, and name what is left out."""
         folder = self.folder
         recordings = recordings_below(folder)
+        need_text(sorted({recording.speaker for recording in recordings}), folder)
         used, speakers = {recording.path for recording in recordings}, {recording.speaker for recording in recordings}
-        left_out = [path for path in sorted(folder.rglob("*"), key=natural) if path.is_file() and path not in used]
-        left_out = [path for path in left_out if path.parent != folder or path.suffix.lower() in _SUFFIXES | _FOREIGN]
+        there = sorted(folder.rglob("*"), key=natural)
+        # a link to a folder is not followed below a speaker's: it need not end
+        left_out = [path for path in there if (path.is_file() or _leads_nowhere(path, folder)) and path not in used]
+        left_out = [
+            path
+            for path in left_out
+            if path.parent != folder or path.is_symlink() or path.suffix.lower() in _SUFFIXES | _FOREIGN
+        ]
         foreign = [path.relative_to(folder) for path in left_out if path.suffix.lower() in _FOREIGN]
         lost = {path.parts[0]: path for path in foreign if len(path.parts) > 1 and path.parts[0] not in speakers}
         if lost:
@@ -126,6 +139,12 @@ class SpeakerFolder(FolderOfSpeakers):
                 f"recordings of each speaker that can be read; convert with {_conversion(first)}",
                 f"none of {some(names)}",
                 self.field,
+            )
+        nobody = [path.name for path in there if path.parent == folder and path.is_dir() and path.name not in speakers]
+        nobody = [name for name in nobody if not name.startswith(".")]
+        if nobody and len(speakers) > 1:
+            warnings.warn(
+                f"{folder}: {len(nobody)} folders without a recording are nobody's: {some(nobody)}", stacklevel=2
             )
         if left_out and len(speakers) > 1:  # else what is missing is told
             named = some([path.relative_to(folder).as_posix() for path in left_out])
