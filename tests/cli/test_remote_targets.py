@@ -72,7 +72,7 @@ def attack(folder: Path, kind: str, **init_args) -> dict:
     write(folder / "own.yaml", {"data": "data/faces.yaml", "model": {"target": target}})
     own = ["--import", "mynet"] if "mynet" in str(init_args) else []
     main(["invert", "--config", "own.yaml", "--config", "attack/few.yaml", "--recogniser", "null", *own])
-    run = sorted((folder / "lightning_logs/invert/own").iterdir())[-1]
+    run = sorted((folder / "lightning_logs/invert/own_few").iterdir())[-1]
     results = json.loads((run / "results.json").read_text())
     with np.load(run / "reconstructions.npz", allow_pickle=False) as arrays:
         results["images"] = arrays["reconstruction"]
