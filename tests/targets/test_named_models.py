@@ -87,7 +87,7 @@ def test_torchvision_by_name(vision):
         ({"num_classes": 9}, r"2 of another shape \(fc.weight \(7, 512\), not \(9, 512\)"),
         (
             {"name": "resnet34"},
-            r"expected all 218 weights of ResNet and no others, got .* missing .*; another architecture",
+            r"expected all 218 weights of ResNet and no others, got .* missing .*; another arch",
         ),
         ({"arguments": {"depth": 3}}, r"arguments that the architecture takes, got .*'depth' \(arguments\)"),
         ({"weights": ""}, r"expected a file of weights, or null for weights at random, got none \(weights\)"),
