@@ -94,7 +94,7 @@ def run_name(configs: Sequence[str], folder: str = "") -> str:
 
     Args:
         configs: Their names.
-        folder: Only those that lie in a folder of this name count, if there are any.
+        folder: Only those that lie in a folder of this name count, if there are any; all if it is empty.
 
     Example:
         >>> run_name(["configs/target/att_softmax.yaml", "configs/attack/mi_face.yaml"])
@@ -102,7 +102,7 @@ def run_name(configs: Sequence[str], folder: str = "") -> str:
         >>> run_name([])
         'default'
     """
-    chosen = [name for name in configs if PurePath(name).parent.name == folder] or configs
+    chosen = [name for name in configs if folder and PurePath(name).parent.name == folder] or configs
     return "_".join(PurePath(name).stem for name in chosen) or "default"
 
 

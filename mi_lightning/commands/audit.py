@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mi_lightning.commands.audit_preview import ToCome, finished
-from mi_lightning.commands.base import Runner, console, headed, tell_dry_run
+from mi_lightning.commands.base import Runner, console, headed, listed, tell_dry_run
 from mi_lightning.commands.controls import checked_controls, run_controls
 from mi_lightning.commands.dry_run import free_disk
 from mi_lightning.commands.finished import digest_of_run, invert_once
@@ -54,13 +54,13 @@ class Pair:
 
 def audit(
     runner: Runner,
-    classifiers: list[str] | None = None,
-    targets: list[str] | None = None,
-    attacks: list[str] | None = None,
+    classifiers: list[str] | str | None = None,
+    targets: list[str] | str | None = None,
+    attacks: list[str] | str | None = None,
     pairs: list[dict[str, str | list[str]] | list[str]] | None = None,
     output: str = "lightning_logs/audit",
     title: str = "Model inversion audit",
-    controls: list[str] | None = None,
+    controls: list[str] | str | None = None,
     refit: bool = False,
     release_context: str | None = None,
     fail_above: list[str] | None = None,
@@ -76,9 +76,11 @@ def audit(
     Args:
         runner: Runs the commands that this one consists of.
         classifiers: Configurations of the classifiers, target and evaluator alike (``mi-lightning fit``), each with a
-            ``checkpoint``.
-        targets: Configurations of what is attacked: classifier, evaluator, people, access and defenses.
-        attacks: Configurations of the attacks. Each target is attacked by each; a run is a column of the report.
+            ``checkpoint``; one name, or a list.
+        targets: Configurations of what is attacked: classifier, evaluator, people, access and defenses; one name, or
+            a list.
+        attacks: Configurations of the attacks; one name, or a list. Each target is attacked by each; a run is a column
+            of the report.
         pairs: Further runs: ``target`` and ``attack``, or a list of configurations that are read one after another.
         output: Folder of the runs and of ``report.html``.
         title: Title of the report.
@@ -102,19 +104,20 @@ def audit(
     """
     start = time.perf_counter()
     screen = console()
-    wanted = checked_controls(controls)
+    named = None if controls is None else listed(controls)
+    wanted = checked_controls(named)
     folder = Path(output)
     if quick:
         folder, title = quick_folder(output), f"Quick, no evidence: {title}"
     withheld = checked_withheld(no_pictures=no_pictures, pseudonyms=pseudonyms)
-    planned = plan(targets or [], attacks or [], pairs or [])
+    planned = plan(listed(targets), listed(attacks), pairs or [])
     changes = {"unverified": True} if unverified else None
     gates = parse_gates(fail_above, baseline, names=[pair.name for pair in planned])
-    checkpoints = checkpoints_of(classifiers or [], runner)
+    checkpoints = checkpoints_of(listed(classifiers), runner)
     for pair in planned:  # what is wrong with an attack is told before anything is trained
         completed(runner, "invert", pair.configs, pair.field, check=True)
     if quick:
-        checked_quick(controls, refit=refit)
+        checked_quick(named, refit=refit)
         wanted = ()
     if dry_run:
         with writing_nothing():
@@ -149,11 +152,11 @@ def audit(
         for pair, run in zip(planned, runs, strict=True)
     }
     write_controls(folder, controlled)
-    named = {pair.name: run for pair, run in zip(planned, runs, strict=True)}
-    found = assemble(folder, named, title=title, release_context=release_context, withheld=withheld)
+    finished_runs = {pair.name: run for pair, run in zip(planned, runs, strict=True)}
+    found = assemble(folder, finished_runs, title=title, release_context=release_context, withheld=withheld)
     outcomes = gates.check(found.document, found.runs)
     found.write(outcomes)
-    screen.print(summary_table(runs, names=list(named)))
+    screen.print(summary_table(runs, names=list(finished_runs)))
     tell(found.document)
     if withheld:
         screen.print(tell_withheld(withheld, folder))

@@ -120,6 +120,16 @@ class Runner(Protocol):
         """
 
 
+def listed(given: Sequence[str] | str | None) -> list[str]:
+    """Return what a flag or a key names: one name stands for a list of one, None for none.
+
+    Example:
+        >>> listed("own.yaml"), listed(["a.yaml", "b.yaml"]), listed(None)
+        (['own.yaml'], ['a.yaml', 'b.yaml'], [])
+    """
+    return [given] if isinstance(given, str) else list(given or ())
+
+
 def console() -> Console:
     """Return the screen, as every command writes to it.
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mi_lightning.commands.base import console, tell_dry_run
+from mi_lightning.commands.base import console, listed, tell_dry_run
 from mi_lightning.commands.dry_run import would_write
 from mi_lightning.errors import InputError
 from mi_lightning.io import ensure_writable, write_private, writing_nothing
@@ -54,7 +54,7 @@ def report(
     if mapping is not None and not pseudonyms:
         raise InputError("--pseudonyms, whose names it holds", "none", "mapping")
     withheld = checked_withheld(no_pictures=no_pictures, pseudonyms=pseudonyms)
-    folders = [run for given in ([runs] if isinstance(runs, str) else runs) for run in runs_below(given)]
+    folders = [run for given in listed(runs) for run in runs_below(given)]
     if not folders:
         raise InputError("at least one run", "none", "runs")
     # before a page is written: what is wrong with the answers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mi_lightning.commands.base import console, tell_dry_run
+from mi_lightning.commands.base import console, listed, tell_dry_run
 from mi_lightning.commands.dry_run import would_write
 from mi_lightning.io import ensure_writable, writing_nothing
 from mi_lightning.report.study import Plan, build_study
@@ -44,7 +44,7 @@ def study(
         tell_dry_run(would_write(files))
         return
     plan = Plan(people=people, line_up=line_up, absent=absent, catch=catch, seed=seed)
-    made = build_study([runs] if isinstance(runs, str) else runs, output, plan=plan, title=title)
+    made = build_study(listed(runs), output, plan=plan, title=title)
     screen = console()
     if made.left_out:
         screen.print(f"not asked about, since their reconstruction is not finite: {', '.join(made.left_out)}")

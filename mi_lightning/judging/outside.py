@@ -158,7 +158,8 @@ class OutsideJudge:
             raise UnfitRecogniserError(f"{who} gives no numbers for {1 - numbers:.1%} of the real test samples")
         if self.recogniser.looks_for is not None and float(found.float().mean()) < _LEAST_RIGHT:
             share = f"{float(found.float().mean()):.1%}"
-            raise UnfitRecogniserError(f"{who} finds {self.recogniser.looks_for} in {share} of the real test samples")
+            said = f"{who} finds {self.recogniser.looks_for} in {share} of the real test samples"
+            raise UnfitRecogniserError(f"{said}: {self.recogniser.advice}" if self.recogniser.advice else said)
         right = float((self.gallery.guess(vectors) == label).float().mean())
         if right < _LEAST_RIGHT:
             raise UnfitRecogniserError(

@@ -47,12 +47,14 @@ class Recogniser(ABC):
         kind: Kind of samples that it takes; any if None.
         metric: Distance between two vectors.
         looks_for: What it has to find in a sample first, such as ``"a face"``; None if it looks for nothing.
+        advice: What to do where that is not found in most samples, after a colon.
         memory: What was embedded before, by content. Recognisers that are always the same may share one.
     """
 
     kind: Kind | None = None
     metric: Metric = "euclidean"
     looks_for: str | None = None
+    advice: str | None = None
 
     def __init__(self) -> None:
         """Begin with an empty memory."""

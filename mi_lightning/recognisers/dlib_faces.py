@@ -67,6 +67,10 @@ class DlibFaces(Recogniser):
     kind = "picture"
     metric = "euclidean"
     looks_for = "a face"
+    advice = (
+        "it needs faces that fill most of the picture, so train and audit on faces cut out (FaceFolder's crop: dlib), "
+        "or name another recogniser, such as an Embedder of your own"
+    )
 
     def __init__(self) -> None:
         """Load nothing yet."""

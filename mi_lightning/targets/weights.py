@@ -312,6 +312,8 @@ def _compare(state: Mapping[str, Any], own: Mapping[str, Any], file: str, name: 
         if keys
     ]
     if said:
+        if missing or other:
+            said.append("another architecture, or other arguments of it, made this file")
         hint = " (name what is not the model's in ignore)" * (unexpected != [] and not missing and not other)
         raise InputError(f"all {len(own)} weights of {name} and no others{hint}", f"{file}: {'; '.join(said)}", field)
 

@@ -77,6 +77,7 @@ def test_names_among_arguments(presets):
 def test_run_names():
     assert run_name(["data/att.yaml", "configs/classifier/soft.yaml"], "classifier") == "soft"
     assert run_name(["mine.yaml"], "classifier") == "mine"
+    assert run_name(["own.yaml", "attack/spsa.yaml"]) == "own_spsa"  # not "own" whatever the attack is
 
 
 @pytest.mark.parametrize(

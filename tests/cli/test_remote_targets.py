@@ -72,7 +72,7 @@ def attack(folder: Path, kind: str, **init_args) -> dict:
     write(folder / "own.yaml", {"data": "data/faces.yaml", "model": {"target": target}})
     own = ["--import", "mynet"] if "mynet" in str(init_args) else []
     main(["invert", "--config", "own.yaml", "--config", "attack/few.yaml", "--recogniser", "null", *own])
-    run = sorted((folder / "lightning_logs/invert/own").iterdir())[-1]
+    run = sorted((folder / "lightning_logs/invert/own_few").iterdir())[-1]
     results = json.loads((run / "results.json").read_text())
     with np.load(run / "reconstructions.npz", allow_pickle=False) as arrays:
         results["images"] = arrays["reconstruction"]
@@ -114,7 +114,7 @@ def test_a_function_by_its_dotted_path(mine, capsys, function, more):
     assert (said["price_per_query"], said["price"]) == (0.5, 0.5 * (4 * (3 * 5 + 1) + 8))  # 8 to verify
     assert "price: 72 queries x 0.5 = 36" in capsys.readouterr().out
     if isinstance(function, str):  # the configuration that was kept is that of the run
-        main(["invert", "--config", "lightning_logs/invert/own/version_0/config.yaml", "--import", "mynet"])
+        main(["invert", "--config", "lightning_logs/invert/own_few/version_0/config.yaml", "--import", "mynet"])
 
 
 def test_a_function_that_says_labels(mine):
@@ -182,5 +182,5 @@ def test_what_was_found_is_kept_when_the_server_goes_away(mine, capsys):
     assert stop.value.code == 2
     err = capsys.readouterr().err
     assert "gave no answer in 2 tries" in err
-    results = json.loads((mine / "lightning_logs/invert/own/version_0/results.json").read_text())
+    results = json.loads((mine / "lightning_logs/invert/own_few/version_0/results.json").read_text())
     assert {row["stop_reason"] for row in results["per_label"]} == {"target_error"}

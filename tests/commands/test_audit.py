@@ -226,6 +226,24 @@ def test_wrong_arguments(untrained, capsys, arguments, expected):
     assert not (untrained / "checkpoints").exists()  # told before anything is trained
 
 
+@pytest.mark.parametrize("key", ["classifiers", "targets", "attacks", "controls"])
+def test_one_name_stands_for_a_list_of_one(audit, capsys, key):
+    names = {"classifiers": "classifier/victim.yaml", "targets": "target/soft.yaml", "attacks": "attack/steps.yaml"}
+    name = (names | {"controls": "untrained"})[key]
+
+    def preview(value):
+        main(["audit", "--config", "audit.yaml", "--dry-run", f"--{key}", value])
+        return re.sub(r"\d\S* [GMk]?B|about \S+ s", "", capsys.readouterr().out)
+
+    alone = preview(name)
+    assert alone == preview(f"[{name}]")
+    assert "invert target/soft.yaml + attack/steps.yaml" in alone
+    content = {**names, "controls": "untrained", "output": "out"}  # and in a file
+    write(audit / "names.yaml", content)
+    main(["audit", "--config", "names.yaml", "--dry-run"])
+    assert "control untrained" in capsys.readouterr().out
+
+
 def test_targets_times_attacks_and_pairs():
     pairs = [{"target": "target/c.yaml", "attack": ["attack/y.yaml", "prior/tv.yaml"]}, ["target/d.yaml", "z.yaml"]]
     planned = plan(["target/a.yaml", "target/b.yaml"], ["attack/x.yaml", "attack/y.yaml"], pairs)

@@ -319,7 +319,7 @@ def test_ctrl_c_in_a_process_of_its_own(study, jobs_here):
         ({"attacks": {"a": {"set": {}}}}, ["a configuration", "--attacks.a"]),
         ({"attacks": {"a": PAIR | {"sets": {}}}}, ["target and attack and set", "got sets", "--attacks.a"]),
         ({"attacks": {"a": "bad.yaml"}}, ["a configuration in YAML, got bad.yaml", "--attacks.a"]),
-        ({"attacks": {"a": "unjudged.yaml"}}, ["an evaluator_ckpt and data", "--attacks.a"]),
+        ({"attacks": {"a": "unjudged.yaml"}}, ["an evaluator_ckpt and data", "got no evaluator_ckpt", "--attacks.a"]),
         ({"attacks": {"a": "wrong.yaml"}}, ["nonsense", "--attacks.a"]),
         ({"attacks": {"a": {"config": "x.yaml"}}}, ["target and attack", "got config", "--attacks.a"]),
         ({"classifiers": ["absent.yaml"]}, ["absent.yaml", "--classifiers"]),

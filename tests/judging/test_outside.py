@@ -21,6 +21,7 @@ class Pixels(Recogniser):
 
     kind = "picture"
     looks_for = "a face"
+    advice = "use a torch"
 
     def __init__(self, least: float = 0.0, *, wrong=None) -> None:
         super().__init__()
@@ -152,7 +153,7 @@ def test_nobody_is_recognised_in_what_is_no_number_and_nobody_knows_where_the_re
     ("recogniser", "reason"),
     [
         (Pixels(wrong=lambda v: v * torch.nan), "gives no numbers"),
-        (Pixels(least=2.0), "finds a face in 0.0% of the real test samples"),
+        (Pixels(least=2.0), "finds a face in 0.0% of the real test samples: use a torch"),
         (Pixels(wrong=lambda v: (v * 1e4).sin()), "of the real test samples right: it cannot judge others"),
     ],
 )

@@ -163,3 +163,5 @@ def test_the_page_says_it_in_words_and_in_red(run_folder, verification, style, a
     said = verification_of(verification)
     assert "Was the target shown to know the people?" in page.text
     assert said.text in page.text
+    if verification is VERIFIED:  # by the run, where it is seen, and not in the annex alone
+        assert page.text.index(said.text) < page.text.index("The bars as a table")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mi_lightning.commands.audit_preview import ToCome
-from mi_lightning.commands.base import Runner, console, tell_dry_run
+from mi_lightning.commands.base import Runner, console, listed, tell_dry_run
 from mi_lightning.commands.dry_run import free_disk
 from mi_lightning.commands.fit import checkpoints_of, fit_missing
 from mi_lightning.commands.sweep.grid import read_axes, run_digest
@@ -25,7 +25,7 @@ def sweep(
     runner: Runner,
     attacks: Settings,
     grid: Settings,
-    classifiers: list[str] | None = None,
+    classifiers: list[str] | str | None = None,
     output: str = "lightning_logs/sweep",
     title: str = "Sweep",
     seeds: list[int] | None = None,
@@ -47,7 +47,8 @@ def sweep(
         grid: What varies: dotted keys and the list of their values, or a name with a ``title``, ``values``, and what is
             ``set`` by dotted keys, in which ``$name`` (``$name * 0.5``) stands for the value. The first entry is the
             columns of the figure; ``none`` is the number 0 there.
-        classifiers: Configurations of the classifiers (``mi-lightning fit``); trained where there is no checkpoint yet.
+        classifiers: Configurations of the classifiers (``mi-lightning fit``), one name or a list; trained where there
+            is no checkpoint yet.
         output: Folder of the runs and of ``sweep.csv``, ``sweep.json``, ``sweep.html`` and ``curves.svg``.
         title: Title of the report.
         seeds: Seeds of the attacks: each point of the grid is run with each; 0 if none are given.
@@ -67,7 +68,7 @@ def sweep(
         raise InputError("broken_below in (0, 1)", broken_below, "broken_below")
     if jobs is not None and jobs < 1:
         raise InputError("jobs >= 1", jobs, "jobs")
-    checkpoints = checkpoints_of(classifiers or [], runner)
+    checkpoints = checkpoints_of(listed(classifiers), runner)
     axes = read_axes(grid.content)
     cells = plan(attacks.content, axes, seeds, runner)
     if unverified:

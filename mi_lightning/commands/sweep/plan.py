@@ -149,8 +149,9 @@ def _complete(
         complete = runner.complete("invert", config, check=check)
     except MIError as error:
         raise MIError(f"{error} (--{where})") from None
-    if not complete.get("evaluator_ckpt") or not complete.get("data"):
-        raise InputError("an evaluator_ckpt and data, without which nobody counts who is given away", "none", where)
+    if absent := [key for key in ("evaluator_ckpt", "data") if not complete.get(key)]:
+        expected = "an evaluator_ckpt and data, without which nobody counts who is given away"
+        raise InputError(expected, f"no {' and no '.join(absent)}", where)
     return complete
 
 
