@@ -54,8 +54,7 @@ class PeakMemory(TorchDispatchMode):
     def __init__(self) -> None:
         """Begin with nothing."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self.now: int = 0
-        self.peak: int = 0
+        self.now = self.peak = 0
         self._held: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(
@@ -101,7 +100,8 @@ def bound(core: Engine) -> int | None:
             return 4 * _STATES * size
         with PeakMemory() as memory, torch.no_grad(), torch.random.fork_rng(devices=[]):
             problem.space.present(candidate.to(problem.device))
-        return 4 * _STATES * size + memory.peak
+        decoding: int = memory.peak
+        return 4 * _STATES * size + decoding
     if not owners or not all(isinstance(module, nn.Linear) for module in owners):
         return None
     widths = sum(layer.in_features + layer.out_features for layer in owners if isinstance(layer, nn.Linear))
