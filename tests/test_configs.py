@@ -316,7 +316,7 @@ def test_audit(workplace):
 @pytest.mark.parametrize("path", files("sweep"))
 def test_sweep(workplace, path, jobs_here):
     sweep = yaml.safe_load(path.read_text())
-    main(["sweep", "--config", f"sweep/{path.name}"])
+    main(["sweep", "--config", f"sweep/{path.name}", "--unverified"])  # short trainings know next to nothing
     assert len(jobs_here.done) == len(sweep["attacks"])
     found = json.loads((workplace / sweep["output"] / "sweep.json").read_text())
     assert [line["name"] for line in found["series"]] == list(sweep["attacks"])
