@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +32,8 @@ class EyeFinder(ABC):
         Args:
             picture: Shape (height, width) or (height, width, 3), red first.
         """
+        import cv2  # here, so that a command that cuts no picture starts without it
+
         scale = min(1.0, _LONGEST / max(picture.shape[:2]))
         if scale < 1:
             picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
@@ -66,6 +67,8 @@ class DlibEyes(EyeFinder):
 
     def find(self, picture: Picture) -> Eyes | None:
         """See `EyeFinder.find`."""
+        import cv2  # here, so that a command that cuts no picture starts without it
+
         grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         for seen in (grey, cv2.createCLAHE(clipLimit=4.0, tileGridSize=(4, 4)).apply(grey)):
             if boxes := list(self._detect(seen, 1)):
@@ -91,6 +94,8 @@ class YuNetEyes(EyeFinder):
 
     def __init__(self, file: str | Path) -> None:
         """Load the network."""
+        import cv2  # here, so that a command that cuts no picture starts without it
+
         path = Path(file)
         if not path.is_file():
             raise InputError("dlib, or the ONNX file of a YuNet face detector", f"{path}, no file", "crop")
@@ -104,6 +109,8 @@ class YuNetEyes(EyeFinder):
 
     def find(self, picture: Picture) -> Eyes | None:
         """See `EyeFinder.find`."""
+        import cv2  # here, so that a command that cuts no picture starts without it
+
         code = cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_RGB2BGR
         self._detector.setInputSize((picture.shape[1], picture.shape[0]))
         _, faces = self._detector.detect(cv2.cvtColor(picture, code))
@@ -114,6 +121,8 @@ class YuNetEyes(EyeFinder):
 
     def describe(self) -> dict[str, str]:
         """See `EyeFinder.describe`."""
+        import cv2  # here, so that a command that cuts no picture starts without it
+
         return {"eyes": "yunet", "version": cv2.__version__, "weights": self._sha256}
 
 
@@ -155,6 +164,8 @@ def cut_face(picture: Picture, eyes: Eyes, size: tuple[int, int]) -> Picture:
     Returns:
         Shape (height, width) or (height, width, 3).
     """
+    import cv2  # here, so that a command that cuts no picture starts without it
+
     places = eye_places(size)
     (ax, ay), (bx, by) = eyes
     turn = (places[1, 0] - places[0, 0]) / complex(bx - ax, by - ay)  # as complex numbers: scale and angle
