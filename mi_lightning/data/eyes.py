@@ -67,7 +67,7 @@ class DlibEyes(EyeFinder):
 
     def find(self, picture: Picture) -> Eyes | None:
         """See `EyeFinder.find`."""
-        import cv2  # here, so that a command that cuts no picture starts without it
+        import cv2
 
         grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         for seen in (grey, cv2.createCLAHE(clipLimit=4.0, tileGridSize=(4, 4)).apply(grey)):
@@ -94,7 +94,7 @@ class YuNetEyes(EyeFinder):
 
     def __init__(self, file: str | Path) -> None:
         """Load the network."""
-        import cv2  # here, so that a command that cuts no picture starts without it
+        import cv2
 
         path = Path(file)
         if not path.is_file():
@@ -109,7 +109,7 @@ class YuNetEyes(EyeFinder):
 
     def find(self, picture: Picture) -> Eyes | None:
         """See `EyeFinder.find`."""
-        import cv2  # here, so that a command that cuts no picture starts without it
+        import cv2
 
         code = cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_RGB2BGR
         self._detector.setInputSize((picture.shape[1], picture.shape[0]))
@@ -121,7 +121,7 @@ class YuNetEyes(EyeFinder):
 
     def describe(self) -> dict[str, str]:
         """See `EyeFinder.describe`."""
-        import cv2  # here, so that a command that cuts no picture starts without it
+        import cv2
 
         return {"eyes": "yunet", "version": cv2.__version__, "weights": self._sha256}
 
@@ -164,7 +164,7 @@ def cut_face(picture: Picture, eyes: Eyes, size: tuple[int, int]) -> Picture:
     Returns:
         Shape (height, width) or (height, width, 3).
     """
-    import cv2  # here, so that a command that cuts no picture starts without it
+    import cv2
 
     places = eye_places(size)
     (ax, ay), (bx, by) = eyes
