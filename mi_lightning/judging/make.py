@@ -16,6 +16,7 @@ from mi_lightning.errors import InputError
 from mi_lightning.judging.inside import takes
 from mi_lightning.judging.judge import Judge
 from mi_lightning.judging.judgement import Judgement
+from mi_lightning.judging.sanity import check_evaluator
 from mi_lightning.judging.speech_judge import SpeechJudge
 from mi_lightning.recognisers import MissingRecogniserError, Recogniser, default_recogniser
 from mi_lightning.targets.base import Target
@@ -204,8 +205,8 @@ def judge(
 
     Raises:
         InputError: If neither is given, or evaluator, references and result do not fit each other: other people,
-            another shape, an evaluator that was trained on another split, whose training images it would know, or one
-            that is the target or was trained on its answers.
+            another shape, an evaluator that was trained on another split, whose training images it would know, one
+            that is the target or was trained on its answers, or one that does not know the people.
         MIError: If the recogniser cannot be used.
     """
     if evaluator is not None:
@@ -221,7 +222,10 @@ def judge(
     kind = _modality(references, by).kind
     chosen, missing = (None, None) if references is None else choose_recogniser(recogniser, kind)
     shape = None if references is not None or kind != "picture" else tuple(result.reconstruction.shape[1:])
-    return JUDGES[kind](Judges(evaluator, references, chosen, missing, input_shape=shape)).judge(result)
+    made = JUDGES[kind](Judges(evaluator, references, chosen, missing, input_shape=shape))
+    if references is not None and made.evaluator is not None:
+        check_evaluator(made.evaluator, references, field="evaluator")
+    return made.judge(result)
 
 
 def _modality(datamodule: PersonDataModule | None, known: Target | Classifier | PersonDataModule) -> Modality:

@@ -160,16 +160,19 @@ def check_target(
     )
 
 
-def check_evaluator(evaluator: Classifier, references: PersonDataModule, *, name: str = "") -> None:
+def check_evaluator(
+    evaluator: Classifier, references: PersonDataModule, *, name: str = "", field: str = "evaluator_ckpt"
+) -> None:
     """Refuse an inside evaluator that does not know the people: what it says of reconstructions would mean nothing.
 
     Args:
         evaluator: Inside evaluator.
         references: The people; set up.
         name: What to call it in the error: its checkpoint.
+        field: Argument that gave it.
 
     Raises:
-        InputError: If it names no more of them right than guessing explains; its field is ``"evaluator_ckpt"``.
+        InputError: If it names no more of them right than guessing explains.
     """
     worst: _Measured | None = None
     for part in _PARTS:
@@ -187,7 +190,7 @@ def check_evaluator(evaluator: Classifier, references: PersonDataModule, *, name
     raise InputError(
         "an evaluator that knows the people of the data",
         f"{name or type(evaluator).__name__}, which {_share(worst)}{f': {order.text}' if order else ''}",
-        "evaluator_ckpt",
+        field,
     )
 
 

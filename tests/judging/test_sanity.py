@@ -9,10 +9,12 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
+from mi_lightning.attacks import gradient_descent
 from mi_lightning.classifiers import SoftmaxRegression
 from mi_lightning.classifiers.untrained import untrained
 from mi_lightning.errors import InputError
 from mi_lightning.judging.diagnosis import Answers, looks_like_order, looks_like_two_softmaxes
+from mi_lightning.judging.make import judge
 from mi_lightning.judging.sanity import check_evaluator, check_target, evenly
 from mi_lightning.targets import BlackBox, LabelOnly, TargetError, WhiteBox
 from mi_lightning.targets.defenses import GaussianNoise, HardLabel
@@ -221,6 +223,16 @@ def test_an_evaluator_that_is_wrong_on_everything(people):
 
 
 # ---------------------------------------------------------------------------------------------------- the labels
+
+
+def test_the_judge_in_python_refuses_such_an_evaluator(people):
+    wrong = trained()
+    with torch.no_grad():
+        wrong.head.weight.copy_(wrong.head.weight.roll(1, 0))
+    result = gradient_descent(max_iterations=2).run(WhiteBox(trained()))
+    with pytest.raises(InputError, match=r"evaluator that knows the people.*\(evaluator\)"):
+        judge(result, people, wrong, recogniser=None)
+    assert len(judge(result, people, None, recogniser=None).verdicts) == PEOPLE
 
 
 def test_sorted_names_are_told_by_their_name(people):
