@@ -90,14 +90,18 @@ class InversionResult:
                 parts[name] = value if isinstance(value, str) else tuple(value[i] for i in chosen)
         return InversionResult(**parts)
 
-    def best(self) -> InversionResult:
-        """Return, for each label, the restart that the selection ranks first: all that an attacker can know of it."""
+    def best_index(self) -> Tensor:
+        """Return the place of each label's restart that the selection ranks first, shape (L,), int64."""
         keep: dict[int, int] = {}
         scores = self.score.nan_to_num(nan=torch.inf).tolist()  # what is no number ranks last
         for row, (label, score) in enumerate(zip(self.label.tolist(), scores, strict=True)):
             if label not in keep or score < scores[keep[label]]:
                 keep[label] = row
-        return self.select(torch.tensor(list(keep.values()), dtype=torch.int64))
+        return torch.tensor(list(keep.values()), dtype=torch.int64)
+
+    def best(self) -> InversionResult:
+        """Return, for each label, the restart that the selection ranks first: all that an attacker can know of it."""
+        return self.select(self.best_index())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fields by name: tensors, tuples of text, and the digest."""

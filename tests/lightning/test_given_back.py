@@ -18,7 +18,7 @@ from mi_lightning.classifiers import CNN, FaceCNN, SincNet, StackedDAE
 from mi_lightning.classifiers.base import Classifier
 from mi_lightning.classifiers.dae import Phase
 from mi_lightning.data.base import PersonDataModule
-from mi_lightning.judging.make import judge
+from mi_lightning.judging.judge import Judge
 from mi_lightning.lightning.module import Inversion
 from mi_lightning.lightning.trainer import InversionTrainer
 from mi_lightning.targets import BlackBox, WhiteBox
@@ -118,7 +118,7 @@ def model_as_evaluator(model, data):
         other = softmax(model.input_shape, model.input_range)
     if len(model.input_shape) == 3:
         found = Attack(max_iterations=2).run(WhiteBox(other))
-        judge(found, data, model, None)
+        Judge(model, data).judge(found)  # not `judge`, which refuses an evaluator that knows nobody
 
 
 def everything(model):
