@@ -80,8 +80,10 @@ class InversionResult:
         return f"InversionResult({len(self)} rows of shape {shape}, mean confidence {sure:.3f})"
 
     def select(self, index: Tensor) -> InversionResult:
-        """Return the chosen rows, in the order of ``index`` (int64, shape (K,))."""
+        """Return the chosen rows, in the order of ``index`` (int64, shape (K,)); itself if these are all."""
         chosen = index.tolist()
+        if chosen == list(range(len(self))):
+            return self  # big pictures are not copied
         parts: dict[str, Any] = {}
         for name, value in self.state_dict().items():
             if isinstance(value, Tensor):
