@@ -92,15 +92,19 @@ next(run)
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        if Path(f"/proc/{worker}/stat").exists() and ") Z " in Path(f"/proc/{worker}/stat").read_text():
-            return  # ended, and waits for somebody to ask
+    while (there := _runs(worker)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    pytest.fail("the worker is still there")
+    assert not there
+
+
+def _runs(process):
+    """Whether a process is there, and has not ended and waits for somebody to ask."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")
+    return not (stat.exists() and ") Z " in stat.read_text())
 
 
 def test_threads_share_the_cores(monkeypatch):

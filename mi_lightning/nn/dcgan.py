@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from mi_lightning.checkpoint import read_weights
 from mi_lightning.errors import InputError
+from mi_lightning.nn.pictures import with_channels
 
 STATE_KEY = "netG_state_dict"
-_LUMA = (0.299, 0.587, 0.114)  # grey of a colour picture, ITU-R BT.601, as in Pillow's "L"
 
 
 class FaceGenerator(nn.Module):
@@ -66,9 +66,7 @@ class FaceGenerator(nn.Module):
     def grey(self, code: Tensor) -> Tensor:
         """Return grey pictures, shape (N, 1, side, side), in [0, 1], of codes of shape (N, code_size)."""
         picture: Tensor = self(code)
-        if picture.shape[1] == 3:
-            picture = (picture * picture.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
-        return (picture + 1) / 2
+        return (with_channels(picture, 1) + 1) / 2
 
 
 def load_generator(path: str | Path, field: str = "weights") -> FaceGenerator:

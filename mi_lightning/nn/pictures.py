@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,7 +30,8 @@ def with_channels(x: Tensor, channels: int) -> Tensor:
         channels: 1 or 3.
     """
     if channels == 1 and x.shape[1] == 3:
-        return (x * torch.tensor(_LUMA, dtype=x.dtype, device=x.device).view(3, 1, 1)).sum(1, keepdim=True)
+        red, green, blue = _LUMA  # numbers, not a tensor, which each question would copy to the device
+        return x[:, :1] * red + x[:, 1:2] * green + x[:, 2:] * blue
     return x.expand(-1, channels, -1, -1) if channels != x.shape[1] else x
 
 

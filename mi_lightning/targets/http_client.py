@@ -247,10 +247,15 @@ def _is_certificate(error: BaseException) -> bool:
 def _retry_after(value: str) -> float:
     """Seconds that a server asks to wait, given as a number or as a date; 0 if it does not say."""
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
+        seconds = _seconds_until(value)
+    return max(0.0, seconds)
+
+
+def _seconds_until(date: str) -> float:
+    """Seconds until a date as headers give it; 0 of what is no date: the wait that grows by itself must do."""
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
     except ValueError:
         return 0.0

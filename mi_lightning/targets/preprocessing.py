@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mi_lightning.errors import InputError
+from mi_lightning.nn.pictures import with_channels
 
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
-
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's convert("L") weighs red, green and blue
 
 
 class Preprocessing(nn.Module):
@@ -93,7 +92,6 @@ class Preprocessing(nn.Module):
         for name, numbers in (("_mean", self.mean), ("_std", self.std)):
             values = None if numbers is None else torch.tensor(numbers, dtype=torch.float64).view(-1, 1, 1)
             self.register_buffer(name, values, persistent=False)
-        self.register_buffer("_luma", torch.tensor(_LUMA, dtype=torch.float64).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the model takes, of images of shape (N, C, H, W).
@@ -113,10 +111,8 @@ class Preprocessing(nn.Module):
             # as torchvision's CenterCrop rounds
             top, left = (round((size - part) / 2) for size, part in zip(x.shape[-2:], self.crop, strict=True))
             x = x[..., top : top + height, left : left + width]
-        if self.channels == 3 and x.shape[1] == 1:
-            x = x.expand(-1, 3, -1, -1)
-        elif self.channels == 1 and x.shape[1] == 3:
-            x = (x * self._luma.to(x)).sum(1, keepdim=True)
+        if self.channels is not None:
+            x = with_channels(x, self.channels)
         if self._mean is not None:
             x = x - self._mean.to(x)
         if self._std is not None:
@@ -168,7 +164,6 @@ class Preprocessing(nn.Module):
 
     _mean: Tensor | None
     _std: Tensor | None
-    _luma: Tensor
 
 
 def shorter_edge(shape: Sequence[int], edge: int) -> tuple[int, int]:
